@@ -1,0 +1,92 @@
+"""What is on disk and what civsync owns there, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from civsync.core.names import SafePath
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """How a file is known again without reading it: bytes, nanoseconds, inode.
+
+    The device number is left out: it changes with every mount.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regular:
+    """A regular file; `sha256` is None until its content is known."""
+
+    stamp: Stamp
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that is not a regular file: "directory", "symlink", "special"."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A directory on the way, `at`, is a symbolic link or not a directory (`kind`)."""
+
+    at: str
+    kind: str = "symlink"
+
+
+Sight = Absent | Regular | Obstacle | Linked
+
+Inventory = Mapping[SafePath, Sight]
+"""What is at each path that somebody cares about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """One file that civsync placed or adopted, and what it was when that happened."""
+
+    path: SafePath
+    sha256: str
+    stamp: Stamp
+    entry: str = ""
+    model_id: int = 0
+    version_id: int = 0
+    file_id: int = 0
+    blake3: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Content of a file that is not ours, remembered so that it need not be read again."""
+
+    sha256: str
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What civsync owns under one root."""
+
+    root_id: str
+    owned: Mapping[SafePath, Owned] = field(default_factory=dict)
+    known: Mapping[SafePath, Known] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """Content of a byte string: SHA-256, BLAKE3 (lower-case hex) and length."""
+
+    sha256: str
+    blake3: str
+    size: int

@@ -1,0 +1,179 @@
+"""The error tree, drawn once.
+
+    CivsyncError
+    ├── UserError        the manifest, the lock, a flag or the configuration is at fault
+    │   └── DocumentError    one or more problems of one document, each with its place
+    ├── RegistryError    Civitai answered, and the answer is no
+    ├── WireError        no usable answer came
+    ├── IntegrityError   bytes are not what the lock says
+    ├── DiskError        the disk or the operating system said no
+    └── SafetyError      civsync refuses, to protect the user's files
+
+An error carries a `Code`; what the code means for a person (exit status, hint, whether
+trying again can help) stands in `civsync.core.codes`. Text, JSON and exit status are
+all made from the same error value.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from civsync.core.codes import ABOUT, About, Code, ExitCode, Owner
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A spot in a document: its name, 1-based line and column, and the key path if known."""
+
+    document: str
+    line: int | None = None
+    column: int | None = None
+    key: str = ""
+
+    def __str__(self) -> str:
+        """Return "civsync.yaml:4:9", as compilers write it."""
+        numbers = [str(n) for n in (self.line, self.column) if n is not None]
+        return ":".join([self.document, *numbers])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a document."""
+
+    code: Code
+    message: str
+    place: Place
+    hint: str = ""
+
+
+class CivsyncError(Exception):
+    """A failure that civsync understands.
+
+    `message` says what failed, in one sentence without a final stop; `subject` names the
+    thing (an entry, a path, a URL without its query); `hint` replaces the usual hint of
+    the code; `data` is for `--json`.
+    """
+
+    owner: ClassVar[Owner]
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        subject: str = "",
+        hint: str = "",
+        place: Place | None = None,
+        data: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        super().__init__(message)
+        if ABOUT[code].owner is not self.owner:
+            raise AssertionError(f"{code} does not belong to {type(self).__name__}")
+        self.code = code
+        self.message = message
+        self.subject = subject
+        self.place = place
+        self.data: Mapping[str, Scalar] = dict(data or {})
+        self._hint = hint
+
+    @property
+    def about(self) -> About:
+        """What the code means for a person."""
+        return ABOUT[self.code]
+
+    @property
+    def hint(self) -> str:
+        """The command or edit that helps."""
+        return self._hint or self.about.hint
+
+    @property
+    def exit(self) -> ExitCode:
+        """The exit status that this failure alone would give."""
+        return self.about.exit
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same thing may go well a little later, in this run."""
+        return self.about.retry
+
+
+class UserError(CivsyncError):
+    """The manifest, the lock, a flag or the configuration is at fault."""
+
+    owner = Owner.USER
+
+
+class DocumentError(UserError):
+    """A document has problems; all of them are here, in the order of their places."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(
+            sorted(problems, key=lambda p: (p.place.line or 0, p.place.column or 0))
+        )
+        first = self.problems[0]
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(
+            first.code, first.message + more, subject=first.place.document, place=first.place
+        )
+
+
+class RegistryError(CivsyncError):
+    """Civitai answered, and the answer is no."""
+
+    owner = Owner.REGISTRY
+
+
+class WireError(CivsyncError):
+    """No usable answer came; `retry_after` is what the server asked for, in seconds."""
+
+    owner = Owner.WIRE
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        subject: str = "",
+        hint: str = "",
+        data: Mapping[str, Scalar] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, message, subject=subject, hint=hint, data=data)
+        self.retry_after = retry_after
+
+
+class IntegrityError(CivsyncError):
+    """Bytes are not what the lock says."""
+
+    owner = Owner.INTEGRITY
+
+
+class DiskError(CivsyncError):
+    """The disk or the operating system said no."""
+
+    owner = Owner.DISK
+
+
+class SafetyError(CivsyncError):
+    """civsync refuses, to protect the user's files."""
+
+    owner = Owner.SAFETY
+
+
+def exit_of(errors: Iterable[CivsyncError]) -> ExitCode:
+    """Return the one exit status for what went wrong in a run.
+
+    Invalid input, integrity, safety and a stale lock win, in this order. If every failed
+    item failed for one and the same reason that is the status, else it is PARTIAL.
+    """
+    seen = {error.exit for error in errors}
+    if not seen:
+        return ExitCode.OK
+    for winner in (ExitCode.INVALID, ExitCode.INTEGRITY, ExitCode.REFUSED, ExitCode.STALE):
+        if winner in seen:
+            return winner
+    if len(seen) == 1:
+        return seen.pop()
+    return ExitCode.PARTIAL

@@ -1,0 +1,109 @@
+"""What the engine tells while it works. Only the command line turns events into text."""
+
+from dataclasses import dataclass
+
+from civsync.core.errors import CivsyncError
+from civsync.core.names import SafePath
+from civsync.core.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The resolver got answers: `done` of `total` entries are known."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashing:
+    """Files on disk are read to learn their content."""
+
+    done: int
+    total: int
+    bytes_done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan that is carried out next."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStarted:
+    """A file begins; `held` of its `size` bytes were there already."""
+
+    path: SafePath
+    size: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileProgress:
+    """A file holds `held` of `size` bytes now. Sent a few times a second at most."""
+
+    path: SafePath
+    size: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRetrying:
+    """A try failed; another follows after `delay` seconds."""
+
+    path: SafePath
+    error: CivsyncError
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDone:
+    """An action is complete and durable. `how` is "fetched", "moved", "restored", ... ."""
+
+    path: SafePath
+    how: str
+    size: int
+    received: int = 0
+    """Bytes that came over the network for it in this run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFailed:
+    """An action failed for good in this run."""
+
+    path: SafePath
+    error: CivsyncError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """Requests to a host rest for `seconds`, because it asked for it."""
+
+    host: str
+    seconds: float
+    error: CivsyncError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something a person should know that is no failure; `code` is stable, for scripts."""
+
+    code: str
+    message: str
+    path: SafePath | None = None
+
+
+Event = (
+    Asked
+    | Hashing
+    | Planned
+    | FileStarted
+    | FileProgress
+    | FileRetrying
+    | FileDone
+    | FileFailed
+    | Paused
+    | Noted
+)

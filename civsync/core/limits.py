@@ -1,0 +1,105 @@
+"""Every limit of civsync, in one place, with its unit and its reason.
+
+Nothing here decides anything; a module that needs a bound imports it from here, so
+that the question "how much can a hostile input cost?" has one page as its answer.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# --- documents ------------------------------------------------------------------------
+
+MANIFEST_BYTES: Final = 16 * MIB
+"""A manifest of 10,000 entries is about 1 MB; sixteen times that is a mistake or an attack."""
+
+LOCK_BYTES: Final = 1 * GIB
+"""A lock of 100,000 files is about 200 MB."""
+
+DOCUMENT_DEPTH: Final = 40
+"""Nesting of YAML and JSON; ours need eight, and Python's own stack ends near a thousand."""
+
+# --- names ----------------------------------------------------------------------------
+
+NAME_BYTES: Final = 200
+"""Bytes of one path component. File systems allow 255; the rest is room for our suffixes."""
+
+PATH_BYTES: Final = 1000
+"""Bytes of a path below the root: far below the 4096 of Linux, so that any root fits before it."""
+
+PATH_DEPTH: Final = 24
+"""Components of a path below the root."""
+
+# --- the API --------------------------------------------------------------------------
+
+MAX_ID: Final = 2**31 - 1
+"""Civitai refuses larger ids with 400 (civitai/civitai: src/pages/api/v1/models/[id].ts)."""
+
+BATCH_IDS: Final = 100
+"""Most ids for one `GET /models?ids=`: `limit` above 100 is refused."""
+
+ANSWER_BYTES: Final = 64 * MIB
+"""Cap for one JSON answer after decompression; above it a batch is asked in halves.
+
+One model with 26 versions took 256 KB in a recorded answer, so a full batch may be 25 MB.
+"""
+
+ERROR_BODY_BYTES: Final = 64 * KIB
+"""How much of an error body is read to find out what it means."""
+
+JSON_INT_DIGITS: Final = 40
+"""Digits of an integer in an answer; more is no id, size or level."""
+
+REDIRECTS: Final = 5
+"""Hops from the download route to the bytes; the real thing takes one."""
+
+API_PARALLEL: Final = 3
+"""Metadata requests at the same time (good manners: two to four)."""
+
+API_SPACING_S: Final = 0.05
+"""Least time between two requests to the API origin."""
+
+API_ATTEMPTS: Final = 6
+"""Tries of one metadata request; eight consecutive 503s of the search backend were seen."""
+
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_CAP_S: Final = 30.0
+"""First and longest pause between tries, before jitter (the API's documentation says 1 and 30)."""
+
+RETRY_AFTER_CAP_S: Final = 120.0
+"""The longest `Retry-After` that is waited for; above it the run stops and says the time."""
+
+# --- moving bytes ---------------------------------------------------------------------
+
+CONNECT_TIMEOUT_S: Final = 15.0
+READ_TIMEOUT_S: Final = 30.0
+"""A peer that is silent for this long is treated as gone."""
+
+TRANSFER_ATTEMPTS: Final = 8
+"""Tries of one file in a row that bring no new byte; one that does starts the count anew."""
+
+FRESH_URLS: Final = 20
+"""How often one file may ask for a new signed URL in one run: each counts against the quota."""
+
+CHUNK_BYTES: Final = 1 * MIB
+"""Unit of reading and hashing; larger ones measured no faster."""
+
+SPACE_MARGIN_BYTES: Final = 64 * MIB
+"""Free space left alone on the disk of the root."""
+
+DEFAULT_JOBS: Final = 4
+MAX_JOBS: Final = 64
+
+# --- the root -------------------------------------------------------------------------
+
+PRUNE_FILES: Final = 10
+PRUNE_SHARE: Final = 0.25
+"""More than the larger of these to retire needs `--allow-prune` (rclone's --max-delete idea)."""
+
+TRASH_DAYS: Final = 7
+"""How long a retired file is kept at least."""
+
+PART_DAYS: Final = 14
+"""How long an unfinished part that no lock wants is kept."""

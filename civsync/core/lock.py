@@ -1,0 +1,112 @@
+"""The lock as values: exactly which bytes each entry led to.
+
+No URL, host, token, machine path, date of a run or count stands in these values, so
+that the same inputs give the same lock everywhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from civsync.core.catalog import License
+from civsync.core.names import SafePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedModel:
+    """What is remembered of a model: the raw values of template fields, and its license."""
+
+    id: int
+    name: str
+    type: str
+    creator: str = ""
+    tag: str = ""
+    nsfw: bool = False
+    license: License = field(default_factory=License)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedVersion:
+    """What is remembered of a version."""
+
+    id: int
+    model_id: int
+    name: str
+    base_model: str = ""
+    published_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFile:
+    """One file: where it goes, and which bytes it is.
+
+    `path` is relative to the root. `size` in bytes; `sha256` in lower case. `hashes` are
+    all other ones the API gave. `owner_version_id` is the version to download from where
+    that is another one (a linked VAE).
+    """
+
+    path: SafePath
+    size: int
+    sha256: str
+    model_id: int
+    version_id: int
+    file_id: int
+    name: str
+    type: str
+    format: str = ""
+    precision: str = ""
+    quant: str = ""
+    size_class: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    scans: Mapping[str, str] = field(default_factory=dict)
+    owner_version_id: int | None = None
+
+    @property
+    def source_version_id(self) -> int:
+        """The version whose download route serves this file."""
+        return self.owner_version_id or self.version_id
+
+    @property
+    def blake3(self) -> str | None:
+        """The published BLAKE3, if there is one."""
+        return self.hashes.get("BLAKE3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedEntry:
+    """One entry of the manifest, resolved. `request` is `describe_request` of it.
+
+    `gone` is set by an upgrade that found the model nowhere; its files stay wanted.
+    """
+
+    key: str
+    request: Mapping[str, str]
+    models: tuple[LockedModel, ...] = ()
+    versions: tuple[LockedVersion, ...] = ()
+    files: tuple[LockedFile, ...] = ()
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A whole `civsync.lock`, entries in the order of `sort_key`."""
+
+    entries: tuple[LockedEntry, ...] = ()
+
+    def files(self) -> Iterator[tuple[LockedEntry, LockedFile]]:
+        """Yield every file with its entry."""
+        for entry in self.entries:
+            for file in entry.files:
+                yield entry, file
+
+    def entry(self, key: str) -> LockedEntry | None:
+        """Return the entry with this key, if there is one."""
+        for entry in self.entries:
+            if entry.key == key:
+                return entry
+        return None
+
+
+def sort_key(key: str) -> tuple[int, str]:
+    """Order entries by model id as a number, then by the rest of their key."""
+    model = key.partition("@")[0]
+    return (int(model) if model.isdecimal() else 0, key)

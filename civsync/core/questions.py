@@ -1,0 +1,68 @@
+"""What the resolver may ask a source, and what it may be answered.
+
+The resolver yields a tuple of questions and is sent a tuple of answers in the same
+order. "Not found" is an answer; a failure to get an answer is an exception of the source.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from civsync.core.catalog import RemoteModel
+
+
+@dataclass(frozen=True, slots=True)
+class AskModels:
+    """Which of these models does the batch endpoint show? At most BATCH_IDS ids."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskModelsOfVersions:
+    """Which models does the batch endpoint show for these versions? At most BATCH_IDS ids."""
+
+    version_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """What does the endpoint of one model say?"""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskVersion:
+    """What does the endpoint of one version say? The answer is a model with one version."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskOwners:
+    """Which versions hold files with these SHA-256 (lower case)?"""
+
+    sha256s: tuple[str, ...]
+
+
+Question = AskModels | AskModelsOfVersions | AskModel | AskVersion | AskOwners
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that were shown, in no particular order; empty means "not found here"."""
+
+    models: tuple[RemoteModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """SHA-256 (lower case) to the versions that hold such a file, as (model id, version id).
+
+    The model id is 0 where the answer does not say it.
+    """
+
+    owners: Mapping[str, tuple[tuple[int, int], ...]]
+
+
+QuestionAnswer = Models | Owners

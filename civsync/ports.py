@@ -1,0 +1,216 @@
+"""The seams: what the engine needs of the world, as Protocols of at most five methods.
+
+Each has an in-memory twin in the tests and one contract suite that runs on the twin and
+on the real adapter. Foreign exceptions end at these seams: whatever is raised is a
+CivsyncError (or a cancellation).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp
+from civsync.core.events import Event
+from civsync.core.lock import LockedFile
+from civsync.core.names import SafePath
+from civsync.core.questions import Question, QuestionAnswer
+from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
+
+Sink = Callable[[memoryview | bytes], None]
+"""Takes the next bytes of a body, in order; may raise a CivsyncError to stop it."""
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+    def jitter(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellable."""
+        ...
+
+
+class Reporter(Protocol):
+    """Listens. May be called from any thread; must never raise or block for long."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event."""
+        ...
+
+
+class Transport(Protocol):
+    """Moves requests and bytes. Follows no redirect and adds no credentials."""
+
+    async def ask(self, request: HttpRequest) -> HttpAnswer:
+        """Return a small reply whole, whatever its status.
+
+        Raises WireError: unreachable, tls-failed, timed-out, connection-lost,
+        reply-malformed, answer-too-large.
+        """
+        ...
+
+    async def stream(
+        self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
+    ) -> bytes:
+        """Ask for `url` and pour the body into the sink that `judge` returns.
+
+        `judge` sees status and headers before a byte of the body is read. It may raise to
+        refuse the body; if it returns None, the body (up to ERROR_BODY_BYTES) is returned
+        instead, for errors to be read. With a sink, b"" is returned when the body ended;
+        whether it was whole is for the caller to count. Judge and sink run in a worker
+        thread. Raises WireError as `ask`, and what `judge` or the sink raise. Cancelling
+        ends a blocked read within a second, and no byte reaches the sink after that.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class Source(Protocol):
+    """Something that knows models and can say where the bytes of a locked file are."""
+
+    async def answer(self, question: Question) -> QuestionAnswer:
+        """Answer one question; retries what is worth retrying.
+
+        Raises RegistryError or WireError when there is no answer to be had.
+        """
+        ...
+
+    async def locate(self, file: LockedFile, *, refused: SignedUrl | None = None) -> SignedUrl:
+        """Return where the bytes are. A URL is used again until given back as `refused`.
+
+        Raises RegistryError (login-needed, early-access, gone, ...) or WireError.
+        """
+        ...
+
+    async def check_login(self) -> str | None:
+        """Return the account's name, or None without a token.
+
+        Raises RegistryError token-refused, or WireError.
+        """
+        ...
+
+
+class Part(Protocol):
+    """A half-received file that this process alone holds."""
+
+    @property
+    def held(self) -> int:
+        """Bytes on disk, all of them hashed."""
+        ...
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Append. Raises DiskError, or IntegrityError size-mismatch beyond the locked size."""
+        ...
+
+    def restart(self) -> None:
+        """Forget everything received: the next byte is byte 0."""
+        ...
+
+    def digests(self) -> Digests:
+        """Hashes of what is held (waits for the hashing thread)."""
+        ...
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes."""
+        ...
+
+
+class Store(Protocol):
+    """The tree below one root. All paths are relative; no link below the root is followed.
+
+    Methods block; the engine calls them in worker threads. They raise DiskError or
+    SafetyError.
+    """
+
+    def survey(self, paths: Iterable[SafePath]) -> Inventory:
+        """Return what is at each path, by stat alone."""
+        ...
+
+    def digest(
+        self, path: SafePath, progress: Callable[[int], None] | None = None
+    ) -> tuple[Digests, Stamp]:
+        """Read a file; `progress` is told the bytes read so far, in all."""
+        ...
+
+    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+        """Give a verified part its final name, durably; the old file goes to trash first.
+
+        With `replacing` None nothing may be there (SafetyError foreign-file); else what is
+        there must still have that stamp (SafetyError modified-file).
+        """
+        ...
+
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
+        """Rename an unchanged file; nothing may be at the target. Durable."""
+        ...
+
+    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
+        """Move an unchanged file into trash and remove directories that became empty."""
+        ...
+
+
+class Parts(Protocol):
+    """Half-received files below the root, named by the SHA-256 they shall have."""
+
+    def claim(self, sha256: str, size: int) -> AbstractContextManager[Part]:
+        """Hold the part for this content, with the bytes that earlier runs received.
+
+        On leaving, a part that was not published is kept for the next run. Raises
+        DiskError root-busy if another process holds it just now.
+        """
+        ...
+
+    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
+        """Make a whole part out of trash, quarantine, or a copy of one of `candidates`.
+
+        True if the next `claim` will hold `size` bytes (which the caller still verifies).
+        """
+        ...
+
+    def quarantine(self, part: Part, reason: str) -> str:
+        """Take a whole but wrong part out of the way; returns where it is, for people."""
+        ...
+
+    def held(self, sha256: str) -> int:
+        """Bytes already received for this content; 0 without a part."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space for this user on the disk of the parts."""
+        ...
+
+
+class Ledger(Protocol):
+    """Remembers what civsync owns. Blocks; raises DiskError or SafetyError."""
+
+    def read(self) -> Receipt:
+        """Return the receipt, with what an interrupted run left behind worked in."""
+        ...
+
+    def intend(self, owned: Owned) -> None:
+        """Note durably that a file is about to get its name.
+
+        `owned.stamp` is that of the part. A crash after this loses no ownership.
+        """
+        ...
+
+    def placed(self, owned: Owned) -> None:
+        """Note that a file has its name, with its final stamp."""
+        ...
+
+    def released(self, path: SafePath) -> None:
+        """Note that a path is not ours any more."""
+        ...
+
+    def commit(self, receipt: Receipt) -> None:
+        """Write the whole receipt, durably, and forget the notes that led to it."""
+        ...
