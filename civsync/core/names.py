@@ -38,48 +38,27 @@ class UnsafePathError(ValueError):
     """A text is not a path that civsync would ever have made."""
 
 
-def safe_name(text: str, *, mark: int | None = None, keep_suffix: bool = True) -> SafeName:
+def safe_name(
+    text: str, *, mark: int | None = None, keep_suffix: bool = True, room: int = NAME_BYTES
+) -> SafeName:
     """Return one component that is as much like `text` as is safe everywhere.
 
     Whatever had to be changed is replaced by "_"; `mark` (a file id) is then added as
     "~<mark>" before the extension, so that two names that became alike stay apart and the
     original can be looked up. Safe names come back as they are, so the function is
     idempotent. With `keep_suffix` false there is no extension to protect (directories).
+    `room` is the most bytes that the name may take, at least 32.
     """
-    cleaned = unicodedata.normalize("NFC", text)
-    cleaned = "".join(
-        char if char not in FORBIDDEN and char.isprintable() else "_" for char in cleaned
-    )
-    cleaned = cleaned.rstrip(". ").lstrip(" ")
-    if cleaned.startswith("."):
-        cleaned = "_" + cleaned[1:]
-    if not cleaned:
-        cleaned = "unnamed"
-    changed = cleaned != text
-    stem, suffix = split_suffix(cleaned) if keep_suffix else (cleaned, "")
-    if _is_reserved(cleaned):
-        stem, changed = stem + "_" if mark is None else stem, True
-        if mark is None and _is_reserved(stem + suffix):
-            stem = "_" + stem
-    if len(cleaned.encode("utf-8", "surrogatepass")) > NAME_BYTES:
-        changed = True
-    tail = f"~{mark}" if changed and mark is not None else ""
-    if tail and stem.endswith(tail):
-        tail = ""
-    stem = _cut(stem, NAME_BYTES - len((tail + suffix).encode()))
-    name = f"{stem}{tail}{suffix}"
-    if _is_reserved(name):
-        name = "_" + name
-    return SafeName(name)
+    name = _disarm(_clean(text))
+    if name == text and len(name.encode()) <= room:
+        return SafeName(name)
+    # Cutting can lay a device name bare again: "CON", two hundred spaces, "x".
+    return SafeName(_disarm(_fit(name, mark=mark, keep_suffix=keep_suffix, room=room)))
 
 
 def marked(name: SafeName, mark: int) -> SafeName:
     """Return `name` with "~<mark>" before its extension, still within the length limit."""
-    stem, suffix = split_suffix(name)
-    tail = f"~{mark}"
-    if stem.endswith(tail):
-        return name
-    return SafeName(_cut(stem, NAME_BYTES - len((tail + suffix).encode())) + tail + suffix)
+    return SafeName(_fit(name, mark=mark, keep_suffix=True, room=NAME_BYTES))
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -109,13 +88,15 @@ def parse_path(text: str) -> SafePath:
 
     Raises UnsafePathError otherwise, with the component at fault.
     """
-    if len(text) <= NAME_BYTES and _PLAIN_PATH.match(text):
+    if len(text) <= NAME_BYTES and text.count("/") < PATH_DEPTH and _PLAIN_PATH.match(text):
         return SafePath(text)
     parts = text.split("/")
     for part in parts:
         if not is_safe_name(part):
             raise UnsafePathError(f"{part!r} in {text!r} is not a safe name")
-    if len(parts) > PATH_DEPTH or len(text.encode()) > PATH_BYTES:
+    if len(parts) > PATH_DEPTH:
+        raise UnsafePathError(f"a path of {len(parts)} components is too deep: {text[:80]!r}…")
+    if len(text.encode()) > PATH_BYTES:
         raise UnsafePathError(f"a path of {len(text.encode())} bytes is too long: {text[:80]!r}…")
     return SafePath(text)
 
@@ -131,21 +112,57 @@ def join(*parts: SafePath | SafeName | str) -> SafePath:
 def collision_key(path: str) -> str:
     """Return what two paths share when some disk would take them for one.
 
-    Covers disks that fold case (Windows, macOS), that normalize (macOS), and both.
+    Covers disks that fold case (Windows, macOS), that normalize (macOS), and both: this is
+    the compatibility caseless match of The Unicode Standard, section 3.13, D146.
     """
     if path.isascii():
         return path.lower()
-    folded = unicodedata.normalize("NFKC", path).casefold()
-    return unicodedata.normalize("NFC", folded)
+    folded = unicodedata.normalize("NFD", path).casefold()
+    folded = unicodedata.normalize("NFKD", folded).casefold()
+    return unicodedata.normalize("NFKD", folded)
+
+
+def _clean(text: str) -> str:
+    """Replace every character, leading dot and trailing dot or space that no system likes."""
+    name = "".join(
+        char if char not in FORBIDDEN and char.isprintable() else "_"
+        for char in unicodedata.normalize("NFC", text)
+    )
+    name = name.rstrip(". ").lstrip(" ")
+    if name.startswith("."):
+        name = "_" + name[1:]
+    return name or "unnamed"
+
+
+def _device(name: str) -> str:
+    """Return the part of `name` in which Windows looks for the name of a device."""
+    return name.split(".", 1)[0].rstrip(" ")
 
 
 def _is_reserved(name: str) -> bool:
-    return name.split(".", 1)[0].rstrip(" ").casefold() in RESERVED
+    return _device(name).casefold() in RESERVED
+
+
+def _disarm(name: str) -> str:
+    """Put "_" after the name of a device: "CON.txt" is a console, "CON_.txt" a file."""
+    if not _is_reserved(name):
+        return name
+    device = _device(name)
+    return device + "_" + name[len(device) :]
+
+
+def _fit(name: str, *, mark: int | None, keep_suffix: bool, room: int) -> str:
+    """Return `name` with its mark, cut to `room` bytes within the part that is neither."""
+    stem, suffix = split_suffix(name) if keep_suffix else (name, "")
+    tail = suffix if mark is None else f"~{mark}{suffix}"
+    if mark is not None:
+        stem = stem.removesuffix(f"~{mark}")
+    return _cut(stem, room - len(tail.encode())) + tail
 
 
 def _cut(stem: str, room: int) -> str:
     """Cut `stem` to `room` bytes without splitting a character or leaving a trailing dot."""
-    raw = stem.encode("utf-8", "surrogatepass")
+    raw = stem.encode()
     if len(raw) <= room:
         return stem
     return raw[:room].decode("utf-8", "ignore").rstrip(". ") or "_"
