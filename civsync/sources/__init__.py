@@ -1,0 +1,1 @@
+"""Where models come from: adapters behind the Source port. They choose nothing."""

@@ -1,0 +1,89 @@
+"""Decide where the download route may send us.
+
+The right answer is one hop to a signed address on a storage host. A login page, a web
+page, plain http, another port, or an address inside somebody's network is refused
+before a byte is asked for there.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from civsync.core.codes import Code
+from civsync.core.errors import RegistryError, WireError
+from civsync.core.wire import SignedUrl
+from civsync.decide.origins import DEFAULT_PORTS, Origin, is_private, read_origin
+
+DOWNLOAD_ROUTE: Final = "/api/download/"
+_LONGEST: Final = 8192
+"""Characters of an address; signed ones have about a thousand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """Still on the API origin: ask for `path` (with its query) there next."""
+
+    path: str
+
+
+def read_location(location: str, *, asked: str, api: Origin, token_sent: bool) -> SignedUrl | Hop:
+    """Return where a redirect of the download route at `asked` leads.
+
+    Raises RegistryError login-needed for a redirect to a login page and WireError
+    bad-redirect for one that no model comes from. Neither shows the address whole: a
+    signed one is a credential.
+    """
+    usable = location.isascii() and location.isprintable() and " " not in location
+    if not location or len(location) > _LONGEST or not usable:
+        raise bad_redirect("the redirect has no usable address")
+    try:
+        url = urljoin(asked, location)
+        parts = urlsplit(url)
+    except ValueError:
+        raise bad_redirect("the redirect has no usable address") from None
+    target = read_origin(url)
+    if target is None:
+        raise bad_redirect(f"the redirect leads to {parts.scheme[:20] or 'no'} address")
+    if "@" in parts.netloc:
+        raise bad_redirect(f"the redirect to {target} holds a user name")
+    if parts.path.rstrip("/").endswith("/login"):
+        raise login_needed("Civitai sent a login page", token_sent=token_sent)
+    if parts.path.startswith(DOWNLOAD_ROUTE):
+        if target == api:
+            return Hop(path=parts.path + (f"?{parts.query}" if parts.query else ""))
+        # Only the configured origin is asked as an API, so that the token stays there.
+        raise bad_redirect(
+            f"the API has moved to {target}",
+            hint=f"Set CIVSYNC_API_URL or --api-url to {target} if you trust it.",
+        )
+    if target == api:
+        raise bad_redirect(f"the redirect leads to a page of {target}, not to a file")
+    _check_storage(target, api)
+    return SignedUrl(url=url)
+
+
+def login_needed(message: str, *, token_sent: bool) -> RegistryError:
+    """Return the error for a file that wants an account, with the hint that fits."""
+    hint = ""
+    if token_sent:
+        hint = (
+            "The API key was sent and did not count: see `civsync auth status`;"
+            " it may have expired, or its account may not have this file."
+        )
+    return RegistryError(Code.LOGIN_NEEDED, message, hint=hint, data={"token_sent": token_sent})
+
+
+def bad_redirect(message: str, *, hint: str = "") -> WireError:
+    """Return the error for a redirect that is not followed."""
+    return WireError(Code.BAD_REDIRECT, message, hint=hint)
+
+
+def _check_storage(target: Origin, api: Origin) -> None:
+    if target.scheme != "https" and not (api.scheme == "http" and api.loopback):
+        raise bad_redirect(f"the redirect leads to {target}, which is not encrypted")
+    if is_private(api.host):
+        return
+    if is_private(target.host):
+        raise bad_redirect(f"the redirect leads to the private address {target}")
+    if target.port != DEFAULT_PORTS[target.scheme] and api.port == DEFAULT_PORTS[api.scheme]:
+        raise bad_redirect(f"the redirect leads to the odd port of {target}")
