@@ -100,7 +100,8 @@ def as_body(data: "bytes | Body") -> Body:
 
 def read(body: Body, start: int = 0, stop: int | None = None) -> bytes:
     """Give the bytes [start, stop) of `body` in one piece."""
-    return b"".join(bytes(piece) for piece in body.chunks(start, stop or body.size))
+    end = body.size if stop is None else stop
+    return b"".join(bytes(piece) for piece in body.chunks(start, end))
 
 
 def hashes_of(body: Body) -> dict[str, str]:

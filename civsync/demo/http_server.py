@@ -29,12 +29,13 @@ class Log:
 
     requests: list[Request] = field(default_factory=list)
     connections: dict[str, int] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, request: Request) -> None:
-        """Record a request."""
+        """Record a request, and wake those who wait for one."""
         with self.lock:
             self.requests.append(request)
+            self.lock.notify_all()
 
     def connected(self, origin: str) -> None:
         """Count a connection."""

@@ -11,6 +11,9 @@ from civsync.demo.messages import Request
 from civsync.demo.registry import Registry
 from civsync.demo.storage import Storage
 
+WAIT_SECONDS = 30.0
+"""How long a waiting test believes that a request is still to come."""
+
 
 class Served:
     """A registry that is being served: its addresses, and everything it was asked.
@@ -84,6 +87,20 @@ class Served:
             and method in (None, request.method)
             and request.path.startswith(path_prefix)
         )
+
+    def wait_until_asked(
+        self, times: int = 1, *, origin: str | None = None, path_prefix: str = ""
+    ) -> None:
+        """Wait until that many fitting requests have arrived.
+
+        Raises TimeoutError after WAIT_SECONDS.
+        """
+        with self._log.lock:
+            arrived = self._log.lock.wait_for(
+                lambda: self.count(origin=origin, path_prefix=path_prefix) >= times, WAIT_SECONDS
+            )
+        if not arrived:
+            raise TimeoutError(f"fewer than {times} requests to {origin or 'any origin'}")
 
     def connections(self, origin: str) -> int:
         """Count the connections accepted so far by `api` or `storage`."""
