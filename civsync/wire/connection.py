@@ -1,0 +1,395 @@
+"""One HTTP/1.1 connection that a thread reads and another thread may break off.
+
+Only GET, only what a download needs. Framing is taken strictly: a reply whose length
+cannot be told for certain is refused, because its bytes would end in a user's file.
+
+A blocked read is ended by shutting down a plain socket on a *duplicate* of the descriptor.
+Shutting an SSLSocket down would take its TLS layer away under the reader, which then
+returns raw ciphertext as if it were the body.
+"""
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from civsync.core.codes import Code
+from civsync.core.errors import WireError
+from civsync.core.wire import Head
+from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
+
+_DIGITS: Final = re.compile(r"[0-9]{1,19}")
+_SAFE_IN_TARGET: Final = "!#$%&'()*+,/:;=?@[]~"
+
+
+class StoppedError(Exception):
+    """The transfer was broken off by this process; never leaves the wire."""
+
+
+class StaleError(Exception):
+    """A kept connection was closed by the peer before it saw the request."""
+
+
+class Abort:
+    """Ends a transfer from another thread, whatever it is blocked in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handle: socket.socket | None = None
+        self._fired = False
+
+    def fire(self) -> None:
+        """Break off: a blocked read ends at once, and `check` raises from now on."""
+        with self._lock:
+            self._fired = True
+            if self._handle is not None:
+                _shut(self._handle)
+
+    def watch(self, handle: socket.socket) -> None:
+        """Name the socket to shut down. Raises StoppedError after `fire`."""
+        with self._lock:
+            self._handle = handle
+        self.check()
+
+    def release(self) -> None:
+        """Name no socket any more: the one that was watched is closed or in other hands."""
+        with self._lock:
+            self._handle = None
+
+    def check(self) -> None:
+        """Raise StoppedError after `fire`."""
+        if self._fired:
+            raise StoppedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a connection leads; connections of equal routes are interchangeable."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: Proxy | None = None
+
+    @classmethod
+    def to(cls, url: str) -> "Route":
+        """Return the route to `url`, by the proxy that the environment names.
+
+        Raises WireError unreachable for what is no web address, UserError config-invalid
+        for a proxy that cannot be used.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port, parts = None, None, urlsplit("")
+        if host is None or parts.scheme not in DEFAULT_PORTS:
+            raise WireError(Code.UNREACHABLE, "the address is no http(s) URL")
+        port = DEFAULT_PORTS[parts.scheme] if port is None else port
+        return cls(
+            scheme=parts.scheme, host=host, port=port, proxy=proxy_for(parts.scheme, host, port)
+        )
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Return the origin, for messages."""
+        return f"{self.scheme}://{self.authority}"
+
+
+class Connection:
+    """An open connection. All methods raise WireError, or StoppedError after an abort."""
+
+    def __init__(self, route: Route, sock: socket.socket, handle: socket.socket) -> None:
+        self.route = route
+        self.handle = handle
+        self.used = False
+        self._sock = sock
+
+    @classmethod
+    def open(
+        cls,
+        route: Route,
+        context: ssl.SSLContext,
+        abort: Abort,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> "Connection":
+        """Connect, through the proxy if there is one, and shake hands."""
+        first = (route.proxy.host, route.proxy.port) if route.proxy else (route.host, route.port)
+        with _translated(str(route), abort, Code.UNREACHABLE):
+            sock, handle = _connect(first, connect_timeout, abort)
+        try:
+            if route.scheme == "https":
+                if route.proxy is not None:
+                    with _translated(str(route), abort, Code.UNREACHABLE):
+                        _tunnel(sock, route, route.proxy)
+                with _translated(str(route), abort, Code.CONNECTION_LOST, handshake=True):
+                    sock = context.wrap_socket(sock, server_hostname=route.host)
+            sock.settimeout(read_timeout)
+            handle.setblocking(False)
+        except BaseException:
+            abort.release()
+            sock.close()
+            handle.close()
+            raise
+        return cls(route, sock, handle)
+
+    def get(self, url: str, headers: Mapping[str, str], abort: Abort) -> "Reply":
+        """Send a request and return its reply, of which only the head was read.
+
+        Raises StaleError if the connection had been used and nothing at all came back.
+        """
+        was_used, self.used = self.used, True
+        with _translated(str(self.route), abort, Code.CONNECTION_LOST):
+            try:
+                self._sock.sendall(self._render(url, headers))
+                response = http.client.HTTPResponse(self._sock, method="GET")
+                try:
+                    response.begin()
+                except BaseException:
+                    response.close()
+                    raise
+            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError) as error:
+                abort.check()
+                if was_used:
+                    raise StaleError from error
+                raise
+        try:
+            return Reply(self, response, url, abort)
+        except BaseException:
+            response.close()
+            raise
+
+    def waiting(self) -> bool:
+        """Tell whether there is something to read just now, the end included."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return True
+        try:
+            self.handle.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Close without ceremony."""
+        self.handle.close()
+        self._sock.close()
+
+    def _render(self, url: str, headers: Mapping[str, str]) -> bytes:
+        parts = urlsplit(url)
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        if not target.startswith("/"):
+            target = f"/{target}"
+        fields = {"host": self.route.authority, **{k.lower(): v for k, v in headers.items()}}
+        if self.route.proxy is not None and self.route.scheme == "http":
+            target = f"http://{self.route.authority}{target}"
+            fields |= _proxy_login(self.route.proxy)
+        return _render("GET", quote(target, safe=_SAFE_IN_TARGET), fields)
+
+
+class Reply:
+    """A reply: its head, and a body that is read piece by piece."""
+
+    def __init__(
+        self, connection: Connection, response: http.client.HTTPResponse, url: str, abort: Abort
+    ) -> None:
+        self._connection = connection
+        self._response = response
+        self._abort = abort
+        self.head = _head(response, url)
+        self._left = None if response.chunked else response.length
+        self._ended = self._left == 0
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill the start of `view` with what comes next; 0 when the body has ended.
+
+        Returns as soon as there is anything. Raises WireError connection-lost if the body
+        is shorter than its own framing says.
+        """
+        if self._ended:
+            return 0
+        with _translated(str(self._connection.route), self._abort, Code.CONNECTION_LOST):
+            count = self._read(view)
+        # What was read after an abort may be anything but the body.
+        self._abort.check()
+        if self._left is not None:
+            if count == 0:
+                raise _lost(self._connection.route, "the body ended too early")
+            self._left -= count
+        self._ended = count == 0 or self._left == 0
+        return count
+
+    def _read(self, view: memoryview) -> int:
+        if not self._response.chunked:
+            room = len(view) if self._left is None else min(len(view), self._left)
+            # `readinto` would wait until the view is full.
+            return self._response.fp.readinto1(view[:room])
+        data = self._response.read1(len(view))
+        if len(data) > len(view):
+            raise http.client.HTTPException("a chunk of negative size")
+        view[: len(data)] = data
+        return len(data)
+
+    def waiting(self) -> bool:
+        """Tell whether the next read would return at once."""
+        return self._connection.waiting()
+
+    def close(self) -> bool:
+        """Let go of the body; True if the connection can carry another request."""
+        reusable = self._ended and not self._response.will_close
+        self._response.close()
+        return reusable
+
+
+def _connect(
+    address: tuple[str, int], timeout: float, abort: Abort
+) -> tuple[socket.socket, socket.socket]:
+    """Connect to the first address that answers; return the socket and its duplicate."""
+    failure: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, target in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        handle = sock.dup()
+        try:
+            abort.watch(handle)
+            sock.settimeout(timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(target)
+            abort.check()
+        except BaseException as error:
+            abort.release()
+            sock.close()
+            handle.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
+        else:
+            return sock, handle
+        abort.check()
+    raise failure
+
+
+def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
+    """Ask the proxy for a way to the origin."""
+    host = f"[{route.host}]" if ":" in route.host else route.host
+    target = f"{host}:{route.port}"
+    sock.sendall(_render("CONNECT", target, {"host": target, **_proxy_login(proxy)}))
+    response = http.client.HTTPResponse(sock, method="CONNECT")
+    try:
+        response.begin()
+        if response.status != http.client.OK:
+            raise WireError(
+                Code.UNREACHABLE,
+                f"the proxy {proxy.host}:{proxy.port} answered {response.status}",
+                subject=str(route),
+            )
+    finally:
+        response.close()
+
+
+def _proxy_login(proxy: Proxy) -> dict[str, str]:
+    if proxy.login is None:
+        return {}
+    return {"proxy-authorization": f"Basic {b64encode(proxy.login.encode()).decode()}"}
+
+
+def _render(method: str, target: str, fields: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items()), "", ""]
+    if any(char in line for line in lines for char in "\r\n\0"):
+        raise ValueError("a header with a line break")
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _head(response: http.client.HTTPResponse, url: str) -> Head:
+    """Return the head as a value. Raises WireError reply-malformed for unsure framing."""
+    message = response.msg
+    fields: dict[str, str] = {}
+    for name, value in message.items():
+        text = _decode(value)
+        key = name.lower()
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    lengths = set(message.get_all("content-length", ()))
+    codings = [each.strip().lower() for each in message.get_all("transfer-encoding", ())]
+    if (
+        message.defects
+        or len(lengths) > 1
+        or not all(_DIGITS.fullmatch(each.strip()) for each in lengths)
+        or codings not in ([], ["chunked"])
+        or (lengths and codings)
+    ):
+        raise WireError(Code.REPLY_MALFORMED, "the headers of the reply make no sense")
+    if lengths:
+        fields["content-length"] = lengths.pop().strip()
+    return Head(status=response.status, headers=fields, url=url)
+
+
+def _decode(value: str) -> str:
+    """Read a header as UTF-8 where it is, else as Latin-1; folded lines become one."""
+    text = " ".join(value.splitlines()) if "\n" in value else value
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+@contextlib.contextmanager
+def _translated(
+    subject: str, abort: Abort, lost: Code, *, handshake: bool = False
+) -> Iterator[None]:
+    """Turn what sockets, TLS and http.client raise into WireError; `lost` is the usual code."""
+    try:
+        yield
+    except http.client.IncompleteRead as error:
+        abort.check()
+        raise WireError(
+            Code.CONNECTION_LOST, "the body ended too early", subject=subject
+        ) from error
+    except ssl.SSLCertVerificationError as error:
+        raise WireError(
+            Code.TLS_FAILED,
+            f"the certificate cannot be verified: {error.verify_message}",
+            subject=subject,
+        ) from error
+    except TimeoutError as error:
+        abort.check()
+        raise WireError(Code.TIMED_OUT, "the server is silent", subject=subject) from error
+    except (OSError, UnicodeError) as error:
+        abort.check()
+        if handshake and isinstance(error, ssl.SSLError) and not isinstance(error, _CUT_SHORT):
+            raise WireError(
+                Code.TLS_FAILED, f"no TLS connection: {error.reason}", subject=subject
+            ) from error
+        what = "no connection" if lost is Code.UNREACHABLE else "the connection broke"
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise WireError(lost, f"{what}: {reason}", subject=subject) from error
+    except http.client.HTTPException as error:
+        abort.check()
+        raise WireError(
+            Code.REPLY_MALFORMED, f"the reply is no HTTP ({type(error).__name__})", subject=subject
+        ) from error
+
+
+_CUT_SHORT: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+def _lost(route: Route, message: str) -> WireError:
+    return WireError(Code.CONNECTION_LOST, message, subject=str(route))
+
+
+def _shut(handle: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,216 @@
+"""The real transport: httpx for small answers, a plain reader in a thread for the bytes.
+
+No redirect is followed, no cookie kept, no `.netrc` read, no credential added: headers
+are those of the request. Messages name the origin only, since a path or query may be a
+credential and a header is one.
+"""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import httpx
+from anyio.abc import TaskStatus
+
+from civsync import __version__
+from civsync.core.codes import Code
+from civsync.core.errors import WireError
+from civsync.core.limits import CONNECT_TIMEOUT_S, MAX_JOBS, READ_TIMEOUT_S
+from civsync.core.wire import Head, HttpAnswer, HttpRequest
+from civsync.ports import Sink
+from civsync.wire.bulk import BulkReader
+from civsync.wire.connection import Abort, Route, StoppedError
+from civsync.wire.trust import Proxy, make_context
+
+USER_AGENT: Final = f"civsync/{__version__}"
+
+_UNDERSTOOD: Final = frozenset({"", "identity", "gzip"})
+"""Codings of an answer. One layer only: nested ones multiply, a megabyte to a terabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a thread ended: with a body, or with something to raise."""
+
+    body: bytes = b""
+    error: BaseException | None = None
+
+
+class HttpTransport:
+    """Implements `ports.Transport` over real sockets.
+
+    Timeouts are in seconds, for connecting and for one silence; there is none for the
+    whole. Connections are made when first needed and kept until `aclose`.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_agent: str = USER_AGENT,
+        connect_timeout: float = CONNECT_TIMEOUT_S,
+        read_timeout: float = READ_TIMEOUT_S,
+    ) -> None:
+        self._user_agent = user_agent
+        self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
+        self._clients: dict[Proxy | None, httpx.AsyncClient] = {}
+        self._context: ssl.SSLContext | None = None
+        self._context_lock = threading.Lock()
+        self._threads: anyio.CapacityLimiter | None = None
+        self._bulk = BulkReader(
+            self._trust,
+            user_agent=user_agent,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+        )
+
+    async def ask(self, request: HttpRequest) -> HttpAnswer:
+        """Return a small reply whole, whatever its status; see `ports.Transport`."""
+        route = Route.to(request.url)
+        origin = str(route)
+        with _translated(origin):
+            async with self._client(route.proxy).stream(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                content=request.body,
+            ) as response:
+                head = Head(
+                    status=response.status_code, headers=dict(response.headers), url=request.url
+                )
+                coding = head.header("content-encoding").strip().lower()
+                if coding not in _UNDERSTOOD:
+                    raise WireError(
+                        Code.REPLY_MALFORMED,
+                        f"the answer is coded as {coding[:40]!r}",
+                        subject=origin,
+                    )
+                body = bytearray()
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > request.cap:
+                        raise WireError(
+                            Code.ANSWER_TOO_LARGE,
+                            f"the answer is longer than {request.cap} bytes",
+                            subject=origin,
+                        )
+        return HttpAnswer(head=head, body=bytes(body))
+
+    async def stream(
+        self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
+    ) -> bytes:
+        """Pour a body into the sink that `judge` returns; see `ports.Transport`.
+
+        The sink gets views of a buffer that is used again: they are valid during the call.
+        """
+        abort = Abort()
+
+        def work() -> _Ended:
+            try:
+                return _Ended(self._bulk.read(url, headers, judge, abort))
+            except BaseException as error:  # noqa: BLE001 - raised again by the waiting task
+                return _Ended(error=error)
+
+        async def fire_when_cancelled(*, task_status: TaskStatus[None]) -> None:
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                abort.fire()
+
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(MAX_JOBS)
+        async with anyio.create_task_group() as group:
+            await group.start(fire_when_cancelled)
+            # A thread cannot be cancelled: it is always waited for, and the abort ends it.
+            ended = await anyio.to_thread.run_sync(work, limiter=self._threads)
+            group.cancel_scope.cancel()
+        if isinstance(ended.error, StoppedError):
+            # Only a cancellation from outside fires the abort of a running thread.
+            await anyio.lowlevel.checkpoint()
+        if ended.error is not None:
+            raise ended.error
+        return ended.body
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.aclose()
+        self._bulk.close()
+
+    def _client(self, proxy: Proxy | None) -> httpx.AsyncClient:
+        if proxy not in self._clients:
+            self._clients[proxy] = httpx.AsyncClient(
+                verify=self._trust(),
+                proxy=proxy.url if proxy else None,
+                # Environment and .netrc are read by `trust`, for both ways alike.
+                trust_env=False,
+                follow_redirects=False,
+                timeout=self._timeout,
+                limits=httpx.Limits(max_connections=MAX_JOBS, max_keepalive_connections=8),
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"user-agent": self._user_agent, "accept-encoding": "gzip"},
+            )
+        return self._clients[proxy]
+
+    def _trust(self) -> ssl.SSLContext:
+        with self._context_lock:
+            if self._context is None:
+                self._context = make_context()
+            return self._context
+
+
+@contextmanager
+def _translated(origin: str) -> Iterator[None]:
+    """Turn what httpx raises into WireError.
+
+    httpx gives ConnectError for a name that does not resolve, a refused port and a bad
+    certificate alike; only the cause tells them apart.
+    """
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise WireError(Code.TIMED_OUT, "the server is silent", subject=origin) from error
+    except (httpx.ConnectError, httpx.ProxyError) as error:
+        raise _no_connection(error, origin) from error
+    except httpx.NetworkError as error:
+        raise WireError(Code.CONNECTION_LOST, "the connection broke", subject=origin) from error
+    except httpx.RemoteProtocolError as error:
+        if "disconnected" in str(error) or "peer closed" in str(error):
+            raise WireError(
+                Code.CONNECTION_LOST, "the answer ended too early", subject=origin
+            ) from error
+        raise WireError(Code.REPLY_MALFORMED, "the reply is no HTTP", subject=origin) from error
+    except httpx.DecodingError as error:
+        raise WireError(
+            Code.REPLY_MALFORMED, "the answer cannot be inflated", subject=origin
+        ) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise WireError(Code.UNREACHABLE, "the address is no http(s) URL", subject=origin) from None
+    except httpx.HTTPError as error:
+        # Without its cause: the text of a local error quotes headers, the token among them.
+        raise WireError(
+            Code.REPLY_MALFORMED, f"the request failed ({type(error).__name__})", subject=origin
+        ) from None
+
+
+def _no_connection(error: httpx.TransportError, origin: str) -> WireError:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return WireError(
+            Code.TLS_FAILED,
+            f"the certificate cannot be verified: {cause.verify_message}",
+            subject=origin,
+        )
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        return WireError(Code.TLS_FAILED, f"no TLS connection: {cause.reason}", subject=origin)
+    return WireError(Code.UNREACHABLE, "no connection", subject=origin)
