@@ -1,0 +1,1 @@
+"""The disk adapter: durable files, parts, trash, hashing, locks, all below one root."""

@@ -1,0 +1,97 @@
+"""The tree below a root: each directory on the way is entered by itself, through no link.
+
+With `civsync.disk.folder` this is the only module that touches paths below a root. Every
+directory is opened from its parent with O_NOFOLLOW, and the root's own descriptor is held,
+so neither a directory swapped for a link nor a disk unmounted in the middle of a run can
+lead anywhere else. Systems without such calls look at each component before they use it,
+which leaves an instant open.
+
+The root itself may be reached through a link; that is the user's word, resolved once.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from civsync.disk.folder import HAS_DIR_FD, Folder
+
+
+class Beneath:
+    """The tree below `root`, which need not exist yet. Safe to share between threads.
+
+    `plain` asks for the way without directory descriptors, for systems that lack them.
+    """
+
+    def __init__(self, root: str, *, plain: bool = not HAS_DIR_FD) -> None:
+        self._root = os.path.realpath(root)
+        self._plain = plain
+        self._mutex = threading.Lock()
+        self._fd: int | None = None
+
+    @property
+    def root(self) -> str:
+        """The root's real path."""
+        return self._root
+
+    def make_root(self) -> None:
+        """Make the root and what leads to it. Raises OSError."""
+        os.makedirs(self._root, exist_ok=True)
+
+    @contextmanager
+    def folder(self, path: str, *, make: bool = False) -> Iterator[Folder]:
+        """Open the directory `path` ("" is the root); with `make`, make what is missing.
+
+        Each new directory is made durable in its parent before the next. Raises OSError
+        (FileNotFoundError where it does not exist) and SafetyError symlinked-directory or
+        obstacle, naming the component.
+        """
+        root_fd = self._root_fd()
+        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "")
+        try:
+            for name in path.split("/") if path else ():
+                child = _enter(folder, name, make=make)
+                folder.close()
+                folder = child
+            yield folder
+        finally:
+            folder.close()
+
+    def look(self, path: str) -> os.stat_result | None:
+        """Look at `path` in one call, for seeing only; None if nothing is there.
+
+        Links on the way are followed, so callers look at each directory on the way first.
+        """
+        try:
+            if self._plain:
+                return os.stat(os.path.join(self._root, path), follow_symlinks=False)
+            return os.stat(path, dir_fd=self._root_fd(), follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
+
+    def _root_fd(self) -> int | None:
+        if self._plain:
+            return None
+        with self._mutex:
+            if self._fd is None:
+                self._fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+                weakref.finalize(self, os.close, self._fd)
+            return self._fd
+
+
+def _enter(folder: Folder, name: str, *, make: bool) -> Folder:
+    try:
+        return folder.enter(name)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(name)
+    return folder.enter(name)

@@ -1,0 +1,79 @@
+"""Writing that survives a power cut: whole or not at all, and said to be done only when it is.
+
+A failed fsync is never repeated in hope: Linux marks the pages clean, so the second call
+would lie (the PostgreSQL "fsyncgate"). Callers drop what could not be flushed.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+
+from civsync.disk.faults import NO_LINKS
+from civsync.disk.folder import Folder
+
+
+def write_all(fd: int, data: memoryview | bytes) -> None:
+    """Write every byte: a write may be shorter than asked. Raises OSError."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def flush(fd: int) -> None:
+    """Return when the file's bytes are on the medium, as far as the system can tell.
+
+    Raises OSError, after which the file must not be trusted.
+    """
+    if sys.platform == "darwin":
+        import fcntl  # noqa: PLC0415 - exists on POSIX only
+
+        # fsync of macOS stops at the drive's cache.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(fd)
+
+
+def write_whole(folder: Folder, name: str, data: bytes) -> None:
+    """Put `data` under `name`, replacing it: a reader sees the old or the new, never a mixture.
+
+    Raises OSError; then the old content stands and nothing is left behind.
+    """
+    temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    fd = folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            write_all(fd, data)
+            flush(fd)
+        finally:
+            os.close(fd)
+        folder.rename(temporary, folder, name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.unlink(temporary)
+        raise
+    folder.sync()
+
+
+def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
+    """Give a file the name `new` in `target`, durably, and never over anything.
+
+    False where the file system has no links, so that "nothing is there" was looked up an
+    instant before instead of being part of the same step. Raises OSError, FileExistsError.
+    """
+    try:
+        folder.link(name, target, new)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        folder.rename_new(name, target, new)
+        linked = False
+    else:
+        target.sync()
+        folder.unlink(name)
+        linked = True
+    target.sync()
+    if not folder.same(target):
+        folder.sync()
+    return linked

@@ -1,0 +1,184 @@
+"""One directory, and what can be done with the names in it: no path, no link followed.
+
+A `Folder` is made by `civsync.disk.beneath` alone, which answers for where it lies. Where
+the system can (Linux, macOS) it is an open descriptor, so what it means cannot be changed
+by renaming things; elsewhere it is a path that was looked at.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.errors import SafetyError
+from civsync.disk.faults import UNSUPPORTED, shown
+
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
+"""Keeps an `open` of a named pipe from waiting for ever; regular files do not mind."""
+
+HAS_DIR_FD: Final = (
+    _NOFOLLOW != 0
+    and {os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link} <= os.supports_dir_fd
+    and os.listdir in os.supports_fd
+)
+_LINK_NOFOLLOW: Final = os.link in os.supports_follow_symlinks
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Tell whether this is a symbolic link, or a junction of Windows."""
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0
+
+
+class Folder:
+    """One directory below the root (or the root). Names are single components.
+
+    All methods raise OSError.
+    """
+
+    def __init__(self, fd: int | None, real: str, path: str) -> None:
+        self.fd = fd
+        self.real = real
+        self.path = path
+
+    def shown(self, name: str) -> str:
+        """Return the path of `name` relative to the root, for messages."""
+        return f"{self.path}/{name}" if self.path else name
+
+    def open(self, name: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file, never through a link and never waiting for a pipe."""
+        if self.fd is None and not flags & os.O_EXCL:
+            with contextlib.suppress(FileNotFoundError):
+                if is_link(self.stat(name)):
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        flags |= _NOFOLLOW | _BINARY | _NONBLOCK
+        return os.open(self.at(name), flags, mode, dir_fd=self.fd)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Look at what has this name, a link as a link."""
+        return os.stat(self.at(name), dir_fd=self.fd, follow_symlinks=False)
+
+    def find(self, name: str) -> os.stat_result | None:
+        """Look at what has this name; None if nothing has."""
+        try:
+            return self.stat(name)
+        except FileNotFoundError:
+            return None
+
+    def rename(self, name: str, target: "Folder", new: str) -> None:
+        """Give a file another name, over whatever file has it."""
+        os.replace(self.at(name), target.at(new), src_dir_fd=self.fd, dst_dir_fd=target.fd)
+
+    def rename_new(self, name: str, target: "Folder", new: str) -> None:
+        """Give a file another name if nothing has it, as well as the system can tell.
+
+        Raises FileExistsError.
+        """
+        if target.find(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        os.rename(self.at(name), target.at(new), src_dir_fd=self.fd, dst_dir_fd=target.fd)
+
+    def link(self, name: str, target: "Folder", new: str) -> None:
+        """Give a file a second name; raises FileExistsError if something has it."""
+        os.link(
+            self.at(name),
+            target.at(new),
+            src_dir_fd=self.fd,
+            dst_dir_fd=target.fd,
+            follow_symlinks=not _LINK_NOFOLLOW,
+        )
+
+    def unlink(self, name: str) -> None:
+        """Remove a name."""
+        os.unlink(self.at(name), dir_fd=self.fd)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty directory."""
+        os.rmdir(self.at(name), dir_fd=self.fd)
+
+    def names(self) -> list[str]:
+        """Return the names in the directory, in no order."""
+        return os.listdir(self.real if self.fd is None else self.fd)
+
+    def read(self, name: str, cap: int) -> bytes:
+        """Return a small file whole; raises OSError (EFBIG) above `cap` bytes."""
+        with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
+            data = file.read(cap + 1)
+        if len(data) > cap:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
+        return data
+
+    def same(self, other: "Folder") -> bool:
+        """Tell whether two folders are one directory."""
+        if self.fd is None or other.fd is None:
+            return os.path.samefile(self.real, other.real)
+        return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
+
+    def sync(self) -> None:
+        """Make the names in this directory durable, where the file system can.
+
+        Some network and FUSE file systems have no fsync for directories (borg degrades the
+        same way); there the order of operations is all the protection there is.
+        """
+        if self.fd is None:
+            return
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+
+    def mkdir(self, name: str) -> None:
+        """Make a directory, durably."""
+        os.mkdir(self.at(name), dir_fd=self.fd)
+        self.sync()
+
+    def enter(self, name: str) -> "Folder":
+        """Open the directory with this name.
+
+        Raises SafetyError symlinked-directory or obstacle where it is none.
+        """
+        path, real = self.shown(name), os.path.join(self.real, name)
+        if self.fd is None:
+            status = self.stat(name)
+            if is_link(status) or not stat.S_ISDIR(status.st_mode):
+                raise _refusal(path, link=is_link(status))
+            return Folder(None, real, path)
+        try:
+            fd = os.open(name, os.O_RDONLY | _DIRECTORY | _NOFOLLOW, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                found = self.find(name)
+                raise _refusal(path, link=found is None or is_link(found)) from None
+            raise
+        return Folder(fd, real, path)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+    def at(self, name: str) -> str:
+        """Return what a call of the system wants for `name`, beside `dir_fd`."""
+        return name if self.fd is not None else os.path.join(self.real, name)
+
+
+def _refusal(path: str, *, link: bool) -> SafetyError:
+    if link:
+        return SafetyError(
+            Code.SYMLINKED_DIRECTORY,
+            f"{shown(path)} is a symbolic link",
+            subject=shown(path),
+            data={"path": shown(path)},
+        )
+    return SafetyError(
+        Code.OBSTACLE,
+        f"{shown(path)} is not a directory",
+        subject=shown(path),
+        data={"path": shown(path)},
+    )

@@ -1,0 +1,137 @@
+"""SHA-256 and BLAKE3 of bytes, of files and of files that still grow: all hashing is here.
+
+A growing file is hashed by a thread that reads what was written back out of the page
+cache, always behind the last byte written. So the receiver never waits for the hash, no
+chunk has to be copied for it, and what is judged is what the file holds.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import blake3
+
+from civsync.core.disk import Digests
+from civsync.core.limits import CHUNK_BYTES, MIB
+
+_BIG_FILE_BYTES: Final = 64 * MIB
+"""From here on a file that was read once is not left in the page cache."""
+
+
+class Hasher:
+    """Both hashes of one stream of bytes."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._blake3 = blake3.blake3()
+        self.size = 0
+
+    def update(self, data: memoryview | bytes) -> None:
+        """Take the next bytes."""
+        self._sha256.update(data)
+        self._blake3.update(data)
+        self.size += len(data)
+
+    def digests(self) -> Digests:
+        """Return the hashes of everything so far; more may follow."""
+        return Digests(
+            sha256=self._sha256.hexdigest(), blake3=self._blake3.hexdigest(), size=self.size
+        )
+
+
+class Follower:
+    """Hashes a file that grows, up to a frontier that its writer moves.
+
+    Owns `reader`, which stands at the start of the file. One thread may call its methods.
+    """
+
+    def __init__(self, reader: io.FileIO) -> None:
+        self._reader = reader
+        self._hasher = Hasher()
+        self._buffer = memoryview(bytearray(CHUNK_BYTES))
+        self._changed = threading.Condition()
+        self._frontier = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def advance(self, frontier: int) -> None:
+        """Say that the bytes before `frontier` are written and stay as they are."""
+        with self._changed:
+            self._frontier = frontier
+            if self._thread is not None:
+                self._changed.notify()
+            # Small files are hashed by whoever asks; a thread each would cost more.
+            elif frontier - self._hasher.size > CHUNK_BYTES and self._error is None:
+                self._stopping = False
+                self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
+                self._thread.start()
+
+    def digests(self) -> Digests:
+        """Return the hashes of all bytes before the frontier. Raises OSError."""
+        self._stop()
+        if self._error is not None:
+            raise self._error
+        while self._hasher.size < self._frontier:
+            self._take()
+        return self._hasher.digests()
+
+    def restart(self) -> None:
+        """Forget everything; the file is empty now."""
+        self._stop()
+        self._reader.seek(0)
+        self._hasher = Hasher()
+        self._frontier = 0
+        self._error = None
+
+    def close(self) -> None:
+        """Stop, and close the reader."""
+        self._stop()
+        self._reader.close()
+
+    def _follow(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    while not self._stopping and self._frontier - self._hasher.size < CHUNK_BYTES:
+                        self._changed.wait()
+                    if self._stopping:
+                        return
+                self._take()
+        except OSError as error:
+            self._error = error
+
+    def _take(self) -> None:
+        room = min(len(self._buffer), self._frontier - self._hasher.size)
+        count = self._reader.readinto(self._buffer[:room])
+        if not count:
+            raise OSError(errno.EIO, "the file is shorter than what was written to it")
+        self._hasher.update(self._buffer[:count])
+
+    def _stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with self._changed:
+                self._stopping = True
+                self._changed.notify()
+            thread.join()
+
+
+def digest_file(file: io.FileIO, progress: Callable[[int], None] | None = None) -> Digests:
+    """Read `file` from where it stands to its end and return its hashes.
+
+    `progress` is told the bytes read so far. Raises OSError.
+    """
+    hasher = Hasher()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    while count := file.readinto(buffer):
+        hasher.update(buffer[:count])
+        if progress is not None:
+            progress(hasher.size)
+    if hasher.size >= _BIG_FILE_BYTES and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return hasher.digests()

@@ -1,0 +1,187 @@
+"""What civsync owns below a root: a receipt that is whole, and a journal that leads to the next.
+
+The receipt is rewritten at the end of a run; until then each change is one appended line,
+flushed before a file gets its name, so that a crash never makes a file of civsync's a
+stranger and ten thousand files do not cost ten thousand rewrites. Reading writes nothing.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.disk import Owned, Receipt, Regular
+from civsync.core.errors import SafetyError
+from civsync.core.limits import LOCK_BYTES
+from civsync.core.names import SafePath
+from civsync.disk.durable import write_all, write_whole
+from civsync.disk.faults import faults_of, translate
+from civsync.disk.folder import Folder
+from civsync.disk.root import CONTROL, Root
+from civsync.disk.store import DiskStore
+from civsync.documents.receipt import (
+    Intended,
+    Note,
+    Placed,
+    Released,
+    read_notes,
+    read_receipt,
+    replay,
+    write_note,
+    write_receipt,
+)
+
+_RECEIPT: Final = "receipt.json"
+_NOTES: Final = "notes.jsonl"
+
+
+class DiskLedger:
+    """The real `Ledger`. Safe to share between threads; one process writes at a time."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._beneath = root.beneath
+        self._store = DiskStore(root)
+        self._mutex = threading.Lock()
+        self._fd: int | None = None
+
+    def read(self) -> Receipt:
+        """Return the receipt, with what an interrupted run left behind worked in.
+
+        Raises SafetyError state-damaged; DiskError.
+        """
+        text = self._load(_RECEIPT)
+        receipt = Receipt(root_id=self._root.root_id)
+        if text is not None:
+            receipt = read_receipt(text, f"{CONTROL}/{_RECEIPT}")
+        notes = read_notes(self._load(_NOTES) or b"", f"{CONTROL}/{_NOTES}")
+        if notes:
+            receipt, intents = replay(receipt, notes)
+            for intent in intents:
+                receipt = self._settle_intent(receipt, intent)
+        # The marker says which root this is: a receipt cannot, it may have been copied.
+        return Receipt(root_id=self._root.root_id, owned=receipt.owned, known=receipt.known)
+
+    def intend(self, owned: Owned) -> None:
+        """Note durably that a file is about to get its name."""
+        self._append(Intended(owned=owned), durable=True)
+
+    def placed(self, owned: Owned) -> None:
+        """Note that a file has its name, with its final stamp."""
+        self._append(Placed(owned=owned), durable=False)
+
+    def released(self, path: SafePath) -> None:
+        """Note that a path is not ours any more."""
+        self._append(Released(path=path), durable=False)
+
+    def commit(self, receipt: Receipt) -> None:
+        """Write the whole receipt, durably, and forget the notes that led to it.
+
+        After a crash between the two the notes are worked in once more, which changes
+        nothing.
+        """
+        place = f"{CONTROL}/{_RECEIPT}"
+        with (
+            self._mutex,
+            faults_of("write", place),
+            self._beneath.folder(CONTROL, make=True) as folder,
+        ):
+            write_whole(folder, _RECEIPT, write_receipt(receipt))
+            self._close_notes()
+            with contextlib.suppress(FileNotFoundError):
+                folder.unlink(_NOTES)
+
+    def close(self) -> None:
+        """Let go of the journal; it stays, and goes on with the next note."""
+        with self._mutex:
+            self._close_notes()
+
+    def _load(self, name: str) -> bytes | None:
+        place = f"{CONTROL}/{name}"
+        try:
+            with self._beneath.folder(CONTROL) as folder:
+                return folder.read(name, LOCK_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise SafetyError(
+                    Code.STATE_DAMAGED, f"{place} is too large", subject=place
+                ) from None
+            raise translate(error, "read", place) from error
+
+    def _settle_intent(self, receipt: Receipt, intent: Owned) -> Receipt:
+        """Own the file that was about to be placed, if it was."""
+        path = intent.path
+        try:
+            if not isinstance(self._store.survey([path])[path], Regular):
+                return receipt
+            digests, stamp = self._store.digest(path)
+        except SafetyError:
+            return receipt
+        if digests.sha256 != intent.sha256:
+            return receipt
+        ours = Owned(
+            path=path,
+            sha256=intent.sha256,
+            stamp=stamp,
+            entry=intent.entry,
+            model_id=intent.model_id,
+            version_id=intent.version_id,
+            file_id=intent.file_id,
+            blake3=digests.blake3,
+        )
+        known = {key: each for key, each in receipt.known.items() if key != path}
+        return Receipt(root_id=receipt.root_id, owned={**receipt.owned, path: ours}, known=known)
+
+    def _append(self, note: Note, *, durable: bool) -> None:
+        line = write_note(note)
+        with self._mutex, faults_of("write", f"{CONTROL}/{_NOTES}"):
+            fd = self._notes()
+            end = os.lseek(fd, 0, os.SEEK_END)
+            try:
+                write_all(fd, line)
+                if durable:
+                    _flush(fd)
+            except OSError:
+                # Half a line in the middle would damage all that follows it.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, end)
+                self._close_notes()
+                raise
+
+    def _notes(self) -> int:
+        if self._fd is None:
+            with self._beneath.folder(CONTROL, make=True) as folder:
+                self._fd = _open_notes(folder)
+        return self._fd
+
+    def _close_notes(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+def _open_notes(folder: Folder) -> int:
+    """Open the journal behind its last whole line."""
+    fd = folder.open(_NOTES, os.O_RDWR | os.O_CREAT)
+    try:
+        folder.sync()
+        size = os.fstat(fd).st_size
+        if size:
+            end = folder.read(_NOTES, LOCK_BYTES).rfind(b"\n") + 1
+            if end != size:
+                os.ftruncate(fd, end)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _flush(fd: int) -> None:
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)

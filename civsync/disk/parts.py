@@ -1,0 +1,186 @@
+"""The half-received files below a root, each held by one process at a time.
+
+A part is named by the SHA-256 it shall have. It is claimed by renaming it, so there is one
+winner even where file locks lie; a part with more than one name, or whose owner may live
+elsewhere, is copied first and never written to. What a dead process left is taken over.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from civsync.core.errors import SafetyError
+from civsync.core.limits import PART_DAYS, TRASH_DAYS
+from civsync.core.names import SafePath
+from civsync.disk.claims import busy, claim_part, claims_for, copy_fresh, drop_idle, part_name
+from civsync.disk.faults import faults_of
+from civsync.disk.folder import Folder
+from civsync.disk.part import HeldPart
+from civsync.disk.root import CONTROL, Root
+from civsync.disk.trash import QUARANTINE, TRASH, Trash
+from civsync.ports import Part
+
+PARTS: Final = f"{CONTROL}/parts"
+_DAY_S: Final = 24 * 3600
+
+
+class DiskParts:
+    """The real `Parts`. Safe to share between threads."""
+
+    def __init__(self, root: Root, now: Callable[[], float] = time.time) -> None:
+        self._beneath = root.beneath
+        self._trash = Trash(root.beneath, now)
+        self._mutex = threading.Lock()
+        self._here: set[str] = set()
+
+    @contextmanager
+    def claim(self, sha256: str, size: int) -> Iterator[HeldPart]:
+        """Hold the part for this content, with the bytes that earlier runs received.
+
+        Raises DiskError root-busy if somebody else holds it, SafetyError unsafe-path if
+        `sha256` is none.
+        """
+        name = part_name(sha256)
+        with self._alone(sha256):
+            with (
+                faults_of("open", f"{PARTS}/{name}"),
+                self._beneath.folder(PARTS, make=True) as folder,
+            ):
+                claimed, fd = claim_part(folder, sha256, size)
+                try:
+                    part = HeldPart(folder, claimed, fd, sha256=sha256, size=size)
+                except BaseException:
+                    os.close(fd)
+                    raise
+            try:
+                yield part
+            finally:
+                self._release(part)
+
+    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
+        """Make a whole part out of trash, quarantine, or a copy of one of `candidates`.
+
+        Raises DiskError (no-space, for one).
+        """
+        name = part_name(sha256)
+        with faults_of("look through", TRASH), self._beneath.folder(PARTS, make=True) as folder:
+            if _whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
+                return True
+            return any(self._copy(path, folder, sha256, size) for path in candidates)
+
+    def quarantine(self, part: Part, reason: str) -> str:
+        """Take a whole but wrong part out of the way; returns where it is, for people."""
+        held = as_held(part)
+        found = held.digests().sha256
+        with (
+            faults_of("move", f"{PARTS}/{held.name}"),
+            self._beneath.folder(PARTS) as folder,
+        ):
+            if os.name == "nt":
+                held.close()
+            place = self._trash.take(
+                folder, held.name, sha256=found, reason=reason, place=QUARANTINE
+            )
+        held.gone = True
+        return place or QUARANTINE
+
+    def held(self, sha256: str) -> int:
+        """Bytes already received for this content; 0 without a part."""
+        name = part_name(sha256)
+        with faults_of("look at", f"{PARTS}/{name}"):
+            try:
+                with self._beneath.folder(PARTS) as folder:
+                    found = [folder.find(each.name) for each in claims_for(folder, sha256)]
+                    found.append(folder.find(name))
+            except FileNotFoundError:
+                return 0
+        return max((status.st_size for status in found if status is not None), default=0)
+
+    def free_bytes(self) -> int:
+        """Free space for this user on the disk of the parts, be the root there or not yet."""
+        place = self._beneath.root
+        with faults_of("measure", place):
+            while not os.path.exists(place) and place != os.path.dirname(place):
+                place = os.path.dirname(place)
+            return shutil.disk_usage(place).free
+
+    def sweep(self, now_ns: int, *, wanted: Collection[str] = frozenset()) -> int:
+        """Delete what waited long enough in parts, trash and quarantine; count the files.
+
+        Parts for the SHA-256s in `wanted`, and those that somebody holds, stay. What
+        cannot be deleted stays, too: this is housekeeping, and never fails a run.
+        """
+        count = 0
+        with contextlib.suppress(OSError):
+            count += self._trash.sweep(TRASH, TRASH_DAYS * _DAY_S)
+            count += self._trash.sweep(QUARANTINE, PART_DAYS * _DAY_S)
+        limit_ns = now_ns - PART_DAYS * _DAY_S * 1_000_000_000
+        with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
+            for name in folder.names():
+                if name.split(".", 1)[0] in wanted:
+                    continue
+                status = folder.find(name)
+                if status is not None and status.st_mtime_ns < limit_ns:
+                    count += drop_idle(folder, name)
+        return count
+
+    @contextmanager
+    def _alone(self, sha256: str) -> Iterator[None]:
+        with self._mutex:
+            if sha256 in self._here:
+                raise busy(sha256)
+            self._here.add(sha256)
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._here.discard(sha256)
+
+    def _release(self, part: HeldPart) -> None:
+        if part.gone:
+            part.close()
+            return
+        if os.name == "nt":
+            part.close()
+        # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
+        with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
+            name = part_name(part.sha256)
+            other = folder.find(name)
+            if part.spoiled or part.held == 0 or (other and other.st_size > part.held):
+                folder.unlink(part.name)
+            else:
+                folder.rename(part.name, folder, name)
+        part.close()
+
+    def _copy(self, path: SafePath, folder: Folder, sha256: str, size: int) -> bool:
+        parent, _, name = path.rpartition("/")
+        with contextlib.suppress(FileNotFoundError, SafetyError):
+            with self._beneath.folder(parent) as source:
+                if not _whole(source.find(name), size):
+                    return False
+                fd = source.open(name, os.O_RDONLY)
+            try:
+                copied, target = copy_fresh(folder, sha256, fd, size)
+            finally:
+                os.close(fd)
+            os.close(target)
+            folder.rename(copied, folder, part_name(sha256))
+            return True
+        return False
+
+
+def as_held(part: Part) -> HeldPart:
+    """Return `part` as what `DiskParts.claim` gave out; another kind is a programming error."""
+    if not isinstance(part, HeldPart):
+        raise TypeError("this part was claimed elsewhere")
+    return part
+
+
+def _whole(status: os.stat_result | None, size: int) -> bool:
+    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -1,0 +1,166 @@
+"""The directory that civsync keeps in step with a lock: is it there, is it the right one?
+
+Opening a root writes nothing. A root that was seen before and has lost its marker is most
+likely an unmounted disk, and nothing is done to it without the user's word: filling the
+empty mount point, or retiring what seems to be gone, are the mistakes that this prevents
+(syncthing's folder marker, after its issue 4345).
+"""
+
+import errno
+import os
+import secrets
+import stat
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.errors import SafetyError
+from civsync.core.limits import MIB
+from civsync.disk.beneath import Beneath
+from civsync.disk.durable import write_whole
+from civsync.disk.faults import faults_of, shown, translate
+from civsync.disk.folder import HAS_DIR_FD
+from civsync.disk.state import recall_root, remember_root
+from civsync.documents.json_codec import CodecError, decode, encode, pretty
+
+CONTROL: Final = ".civsync"
+"""The control folder; no safe name starts with a dot, so no lock can lead into it."""
+
+_MARKER: Final = "root.json"
+_SCHEMA: Final = "civsync.root"
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Marker:
+    schema: str
+    schema_version: int
+    root_id: str
+
+
+class Root:
+    """A root that passed the guards. Made by `open_root`."""
+
+    def __init__(self, beneath: Beneath, state_dir: Path, root_id: str | None) -> None:
+        self.beneath = beneath
+        self._state_dir = state_dir
+        self._root_id = root_id
+
+    @property
+    def path(self) -> Path:
+        """The real path."""
+        return Path(self.beneath.root)
+
+    @property
+    def root_id(self) -> str:
+        """The marker's id, "" before `establish` on a new root."""
+        return self._root_id or ""
+
+    def establish(self) -> str:
+        """Make the root, its control folder and its marker, prove it writable, remember it.
+
+        Called before anything is downloaded. Returns the root id. Raises DiskError
+        read-only, no-space.
+        """
+        with faults_of("make", self.beneath.root):
+            self.beneath.make_root()
+        with (
+            faults_of("write", f"{CONTROL}/{_MARKER}"),
+            self.beneath.folder(CONTROL, make=True) as folder,
+        ):
+            if self._root_id is None:
+                self._root_id = str(uuid.uuid4())
+                marker = _Marker(schema=_SCHEMA, schema_version=_VERSION, root_id=self._root_id)
+                write_whole(folder, _MARKER, pretty(encode(marker)))
+            else:
+                probe = f".{secrets.token_hex(4)}.tmp"
+                os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+                folder.unlink(probe)
+        if recall_root(self._state_dir, self.beneath.root) != self._root_id:
+            remember_root(self._state_dir, self.beneath.root, self._root_id)
+        return self._root_id
+
+
+def open_root(
+    path: Path, *, state_dir: Path, accept_new: bool = False, plain: bool = not HAS_DIR_FD
+) -> Root:
+    """Open the root at `path`, which need not exist. Writes nothing.
+
+    `accept_new` is the user's word that this is a new or another disk. Raises SafetyError
+    root-unusable, root-marker-missing, state-damaged, symlinked-directory; DiskError.
+    """
+    beneath = Beneath(os.fspath(path), plain=plain)
+    _refuse_files(beneath.root)
+    found = _read_marker(beneath)
+    remembered = recall_root(state_dir, beneath.root)
+    if not accept_new:
+        if found is None and (remembered is not None or _has_receipt(beneath)):
+            raise _missing(beneath.root, f"{shown(beneath.root)} has lost its marker")
+        if found is not None and remembered not in (None, found):
+            raise _missing(
+                beneath.root,
+                f"{shown(beneath.root)} has another marker than the last time: another disk?",
+            )
+    return Root(beneath, state_dir, found)
+
+
+def _refuse_files(root: str) -> None:
+    try:
+        status = os.stat(root)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        status = None
+    except OSError as error:
+        raise translate(error, "look at", root) from error
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        raise SafetyError(
+            Code.ROOT_UNUSABLE,
+            f"{shown(root)} is not a directory",
+            subject=shown(root),
+            data={"root": shown(root)},
+        )
+
+
+def _read_marker(beneath: Beneath) -> str | None:
+    place = f"{CONTROL}/{_MARKER}"
+    try:
+        with beneath.folder(CONTROL) as folder:
+            marker = decode(folder.read(_MARKER, MIB), _Marker)
+    except FileNotFoundError:
+        return None
+    except CodecError as error:
+        raise _damaged(f"{place} is no marker: {error}") from None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _damaged(f"{place} is too large to be a marker") from None
+        raise translate(error, "read", place) from error
+    if marker.schema != _SCHEMA or not marker.root_id:
+        raise _damaged(f"{place} is no marker")
+    if marker.schema_version != _VERSION:
+        raise _damaged(f"{place} was written by a newer civsync", hint="Upgrade civsync.")
+    return marker.root_id
+
+
+def _has_receipt(beneath: Beneath) -> bool:
+    try:
+        return beneath.look(f"{CONTROL}/receipt.json") is not None
+    except OSError as error:
+        raise translate(error, "look at", f"{CONTROL}/receipt.json") from error
+
+
+def _missing(root: str, message: str) -> SafetyError:
+    return SafetyError(
+        Code.ROOT_MARKER_MISSING, message, subject=shown(root), data={"root": shown(root)}
+    )
+
+
+def _damaged(message: str, hint: str = "") -> SafetyError:
+    return SafetyError(
+        Code.STATE_DAMAGED,
+        message,
+        subject=f"{CONTROL}/{_MARKER}",
+        hint=hint or f"Restore {CONTROL}/{_MARKER}, or delete it and pass --new-root.",
+    )

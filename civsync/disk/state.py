@@ -1,0 +1,90 @@
+"""What the user's state directory remembers: which marker belongs at a root, and short cuts.
+
+Nothing here is needed to be right: a state directory that is gone, read-only or damaged
+costs the guard against unmounted disks and a few milliseconds, never a run.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from civsync.core.limits import MIB
+from civsync.disk.faults import shown
+from civsync.documents.json_codec import CodecError, decode, encode, pretty
+
+T = TypeVar("T")
+
+_RECORD_BYTES: Final = 1 * MIB
+"""Records are a few hundred bytes; anything near this is not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootRecord:
+    """The marker that was last seen at a path."""
+
+    path: str
+    root_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memo:
+    """A manifest that was found to agree with a lock: digests of both texts, and the root."""
+
+    manifest_sha256: str
+    lock_sha256: str
+    root: str
+
+
+def recall_root(state_dir: Path, root: str) -> str | None:
+    """Return the root id that was last seen at `root`, a real path; None if never."""
+    record = _read(_place(state_dir, "roots", root), RootRecord)
+    return None if record is None else record.root_id
+
+
+def remember_root(state_dir: Path, root: str, root_id: str) -> None:
+    """Note that this marker belongs at `root`; a failure to is ignored."""
+    _write(_place(state_dir, "roots", root), RootRecord(path=shown(root), root_id=root_id))
+
+
+def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
+    """Return what was noted for this manifest, if anything."""
+    return _read(_place(state_dir, "memos", os.path.abspath(manifest)), Memo)
+
+
+def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
+    """Note `memo` for this manifest; a failure to is ignored."""
+    _write(_place(state_dir, "memos", os.path.abspath(manifest)), memo)
+
+
+def _place(state_dir: Path, kind: str, path: str) -> str:
+    # A file for each path: two runs on two roots then never write the same record.
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    return os.path.join(state_dir, kind, f"{name}.json")
+
+
+def _read(place: str, kind: type[T]) -> T | None:
+    try:
+        with open(place, "rb") as file:
+            return decode(file.read(_RECORD_BYTES), kind)
+    except (OSError, CodecError):
+        return None
+
+
+def _write(place: str, record: RootRecord | Memo) -> None:
+    temporary = f"{place}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        data = pretty(encode(record))
+        os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.replace(temporary, place)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+    except (OSError, CodecError):
+        return

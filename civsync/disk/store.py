@@ -1,0 +1,288 @@
+"""The tree below a root: what is there, and the only ways in which it changes.
+
+A file gets its name whole, flushed and with the content that it was claimed for, or not at
+all. Nothing is overwritten or taken away that is not, at that instant, what the caller saw.
+"""
+
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.disk import (
+    Absent,
+    Digests,
+    Inventory,
+    Linked,
+    Obstacle,
+    Regular,
+    Sight,
+    Stamp,
+)
+from civsync.core.errors import DiskError, SafetyError
+from civsync.core.names import SafePath
+from civsync.disk.durable import place_new
+from civsync.disk.faults import NO_LINKS, faults_of, translate
+from civsync.disk.folder import Folder, is_link
+from civsync.disk.hashing import digest_file
+from civsync.disk.part import HeldPart
+from civsync.disk.parts import PARTS, as_held
+from civsync.disk.root import Root
+from civsync.disk.stamps import settle, stamp_of
+from civsync.disk.trash import Trash
+from civsync.ports import Part
+
+_ABSENT: Final = Absent()
+
+
+class DiskStore:
+    """The real `Store`. Safe to share between threads that work on different paths."""
+
+    def __init__(self, root: Root, now: Callable[[], float] = time.time) -> None:
+        self._beneath = root.beneath
+        self._trash = Trash(root.beneath, now)
+        self.linkless = False
+        """True once the file system was found to have no hard links (said once, to people)."""
+
+    def survey(self, paths: Iterable[SafePath]) -> Inventory:
+        """Return what is at each path, by stat alone; a root that is not there is empty."""
+        ways: dict[str, Sight | None] = {"": None}
+        inventory: dict[SafePath, Sight] = {}
+        look = self._beneath.look
+        for path in paths:
+            parent = path.rpartition("/")[0]
+            way = ways[parent] if parent in ways else self._way(parent, ways)
+            if way is not None:
+                inventory[path] = way
+                continue
+            try:
+                inventory[path] = _sight(look(path))
+            except OSError as error:
+                raise translate(error, "look at", path) from error
+        return inventory
+
+    def digest(
+        self, path: SafePath, progress: Callable[[int], None] | None = None
+    ) -> tuple[Digests, Stamp]:
+        """Read a file; `progress` is told the bytes read so far, in all.
+
+        The stamp is from before the first byte was read, so a file that changes meanwhile
+        does not have it any more.
+        """
+        parent, name = _split(path)
+        with faults_of("read", path), self._beneath.folder(parent) as folder:
+            fd = folder.open(name, os.O_RDONLY)
+            with io.FileIO(fd, "rb") as file:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise _obstacle(path)
+                settle(status.st_mtime_ns)
+                stamp = stamp_of(os.fstat(fd))
+                return digest_file(file, progress), stamp
+
+    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+        """Give a verified part its final name, durably; the old file goes to trash first.
+
+        Raises SafetyError foreign-file, modified-file, obstacle, symlinked-directory;
+        IntegrityError if the part is not what it was claimed for; DiskError.
+        """
+        held = as_held(part)
+        stamp = held.seal()
+        parent, name = _split(path)
+        with (
+            faults_of("publish", path),
+            self._beneath.folder(PARTS) as parts,
+            self._beneath.folder(parent, make=True) as folder,
+        ):
+            if stamp_of(parts.stat(held.name)) != stamp:
+                raise DiskError(
+                    Code.DISK_FAILED, f"somebody changed the part for {path}", subject=path
+                )
+            if os.name == "nt":
+                held.close()
+            if replacing is None:
+                self._publish_new(held, parts, folder, name, path)
+            else:
+                self._publish_over(held, parts, folder, name, path, replacing)
+            held.gone = True
+            return stamp_of(folder.stat(name))
+
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
+        """Rename an unchanged file; nothing may be at the target. Durable.
+
+        Directories that became empty vanish. Raises SafetyError as `publish`; DiskError.
+        """
+        old_parent, old = _split(source)
+        new_parent, new = _split(target)
+        with (
+            faults_of("move", source),
+            self._beneath.folder(old_parent) as away,
+            self._beneath.folder(new_parent, make=True) as folder,
+        ):
+            _require(away, old, expected, source)
+            try:
+                self.linkless |= not place_new(away, old, folder, new)
+            except FileExistsError:
+                if not _is_same_file(away, old, folder, new):
+                    raise _in_the_way(folder, new, target) from None
+                _finish_rename(away, old, folder, new)
+            moved = stamp_of(folder.stat(new))
+        self._remove_empty(old_parent)
+        return moved
+
+    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
+        """Move an unchanged file into trash and remove directories that became empty.
+
+        Raises SafetyError modified-file, symlinked-directory, obstacle; DiskError.
+        """
+        parent, name = _split(path)
+        with faults_of("retire", path), self._beneath.folder(parent) as folder:
+            _require(folder, name, expected, path)
+            kept = self._trash.take(
+                folder, name, sha256=sha256, reason="not wanted any more", expected=expected
+            )
+            if kept is None:
+                raise _modified(path)
+        self._remove_empty(parent)
+
+    def _publish_new(
+        self, held: HeldPart, parts: Folder, folder: Folder, name: str, path: SafePath
+    ) -> None:
+        try:
+            self.linkless |= not place_new(parts, held.name, folder, name)
+        except FileExistsError:
+            raise _in_the_way(folder, name, path) from None
+
+    def _publish_over(
+        self,
+        held: HeldPart,
+        parts: Folder,
+        folder: Folder,
+        name: str,
+        path: SafePath,
+        replacing: Stamp,
+    ) -> None:
+        _require(folder, name, replacing, path)
+        try:
+            kept = self._trash.link(folder, name, sha256="", reason="replaced", expected=replacing)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            # Without links there is an instant with nothing under the name, never a wrong file.
+            self.linkless = True
+            kept = self._trash.take(folder, name, sha256="", reason="replaced", expected=replacing)
+        if kept is None:
+            raise _modified(path)
+        parts.rename(held.name, folder, name)
+        folder.sync()
+        parts.sync()
+
+    def _way(self, parent: str, ways: dict[str, Sight | None]) -> Sight | None:
+        """Say what every path below `parent` is if it is not a directory all the way."""
+        walked = ""
+        for name in parent.split("/"):
+            walked = f"{walked}/{name}" if walked else name
+            if walked not in ways:
+                try:
+                    status = self._beneath.look(walked)
+                except OSError as error:
+                    raise translate(error, "look at", walked) from error
+                ways[walked] = _way_through(status, walked)
+            if ways[walked] is not None:
+                ways[parent] = ways[walked]
+                break
+        return ways[parent]
+
+    def _remove_empty(self, path: str) -> None:
+        """Remove `path` and those above it, as far up as they are empty; never the root."""
+        while path:
+            parent, name = _split(path)
+            try:
+                with self._beneath.folder(parent) as folder:
+                    folder.rmdir(name)
+                    folder.sync()
+            except (OSError, SafetyError):
+                # Not empty, or not ours to remove: either way it stays.
+                return
+            path = parent
+
+
+def _split(path: str) -> tuple[str, str]:
+    parent, _, name = path.rpartition("/")
+    return parent, name
+
+
+def _sight(status: os.stat_result | None) -> Sight:
+    if status is None:
+        return _ABSENT
+    mode = status.st_mode
+    if is_link(status):
+        return Obstacle("symlink")
+    if stat.S_ISREG(mode):
+        return Regular(stamp_of(status))
+    return Obstacle("directory" if stat.S_ISDIR(mode) else "special")
+
+
+def _way_through(status: os.stat_result | None, at: str) -> Sight | None:
+    if status is None:
+        return _ABSENT
+    if is_link(status):
+        return Linked(at)
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return Linked(at, "file" if stat.S_ISREG(status.st_mode) else "special")
+
+
+def _require(folder: Folder, name: str, expected: Stamp, path: SafePath) -> None:
+    status = folder.find(name)
+    if status is None or not stat.S_ISREG(status.st_mode) or stamp_of(status) != expected:
+        raise _modified(path)
+
+
+def _is_same_file(away: Folder, old: str, folder: Folder, new: str) -> bool:
+    one, other = away.find(old), folder.find(new)
+    return one is not None and other is not None and os.path.samestat(one, other)
+
+
+def _finish_rename(away: Folder, old: str, folder: Folder, new: str) -> None:
+    """Rename where both names lead to one file already.
+
+    Either a disk that folds case takes them for one name, or an earlier move was cut off
+    between its two steps and only the old name is left to remove.
+    """
+    if away.same(folder) and old == new:
+        # Only the case of a directory differs, and this disk does not tell them apart.
+        return
+    if away.same(folder) and not {old, new} <= set(away.names()):
+        away.rename(old, folder, new)
+    else:
+        away.unlink(old)
+    folder.sync()
+    away.sync()
+
+
+def _in_the_way(folder: Folder, name: str, path: SafePath) -> SafetyError:
+    status = folder.find(name)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        return _obstacle(path)
+    return SafetyError(
+        Code.FOREIGN_FILE, f"there is a file at {path} already", subject=path, data={"path": path}
+    )
+
+
+def _modified(path: SafePath) -> SafetyError:
+    return SafetyError(
+        Code.MODIFIED_FILE,
+        f"{path} was changed since it was looked at",
+        subject=path,
+        data={"path": path},
+    )
+
+
+def _obstacle(path: SafePath) -> SafetyError:
+    return SafetyError(
+        Code.OBSTACLE, f"{path} is not a regular file", subject=path, data={"path": path}
+    )
