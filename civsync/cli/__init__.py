@@ -1,0 +1,1 @@
+"""The command line: flags, settings, text. No policy; it wires the rings together."""

@@ -9,10 +9,10 @@ from civsync.core.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The resolver got answers: `done` of `total` entries are known."""
+    """The resolver has put `requests` questions so far, for a manifest of `entries` entries."""
 
-    done: int
-    total: int
+    requests: int
+    entries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

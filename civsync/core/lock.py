@@ -75,7 +75,8 @@ class LockedFile:
 class LockedEntry:
     """One entry of the manifest, resolved. `request` is `describe_request` of it.
 
-    `gone` is set by an upgrade that found the model nowhere; its files stay wanted.
+    `priority` orders downloads, greatest first. `gone` is set by an upgrade that found the
+    model nowhere; its files stay wanted.
     """
 
     key: str
@@ -83,6 +84,7 @@ class LockedEntry:
     models: tuple[LockedModel, ...] = ()
     versions: tuple[LockedVersion, ...] = ()
     files: tuple[LockedFile, ...] = ()
+    priority: int = 0
     gone: bool = False
 
 

@@ -1,0 +1,1 @@
+"""Runs what was decided: drives the resolver, carries out plans, emits events. Never prints."""

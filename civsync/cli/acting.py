@@ -1,0 +1,127 @@
+"""Carry a sync out: take the root, look, plan, guard, act; stop cleanly on a signal."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from civsync.cli.credentials import find_credentials
+from civsync.cli.goal import Goal
+from civsync.cli.options import Context
+from civsync.cli.progress import Display, choose_display
+from civsync.cli.settings import find_api_url
+from civsync.cli.wiring import Disk, open_wire
+from civsync.core.codes import ExitCode
+from civsync.core.events import Planned
+from civsync.decide.guard import AllowPrune, check_prune
+from civsync.decide.plan import Allowance
+from civsync.disk.lockfile import hold_root
+from civsync.engine.clock import SystemClock
+from civsync.engine.fetch import Outside
+from civsync.engine.run import Manner, Outcome, carry_out, check_space
+from civsync.engine.world import World, look
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What a sync is to do, and how."""
+
+    goal: Goal
+    disk: Disk
+    allowance: Allowance
+    allow_prune: AllowPrune
+    hash_all: bool
+    manner: Manner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """A signal ended the run; everything received is kept."""
+
+    status: ExitCode
+
+
+def act(context: Context, orders: Orders) -> Outcome | Interrupted:
+    """Do it. Raises CivsyncError where the run as a whole cannot be done."""
+    return anyio.run(_until_signal, context, lambda: _act(context, orders))
+
+
+async def _act(context: Context, orders: Orders) -> Outcome:
+    disk, lock = orders.disk, orders.goal.lock
+    disk.root.establish()
+    with (
+        choose_display(context.output, stream=True) as display,
+        hold_root(disk.root, command="civsync sync"),
+    ):
+        world = await run_sync(
+            lambda: look(
+                lock,
+                disk.store,
+                disk.ledger,
+                display,
+                allowance=orders.allowance,
+                hash_all=orders.hash_all,
+                jobs=orders.manner.jobs,
+            ),
+            abandon_on_cancel=True,
+        )
+        display(Planned(plan=world.plan))
+        check_prune(world.plan, world.receipt, orders.allow_prune)
+        check_space(world.plan, disk.parts)
+        return await _carry_out(context, orders, display, world=world)
+
+
+async def _carry_out(
+    context: Context, orders: Orders, display: Display, *, world: World
+) -> Outcome:
+    disk = orders.disk
+    api_url = find_api_url(context.settings)
+    credentials = find_credentials(api_url) if world.plan.fetches else None
+    token = credentials.token if credentials else None
+    async with open_wire(api_url, token, display) as (source, transport):
+        outside = Outside(
+            source=source,
+            transport=transport,
+            store=disk.store,
+            parts=disk.parts,
+            ledger=disk.ledger,
+            clock=SystemClock(),
+            report=display,
+        )
+        return await carry_out(world.plan, world.receipt, outside, orders.manner)
+
+
+async def _until_signal(
+    context: Context, work: Callable[[], Awaitable[Outcome]]
+) -> Outcome | Interrupted:
+    """Run `work`; the first signal cancels it cleanly, the second ends the process."""
+    result: Outcome | None = None
+    stopped_by: int | None = None
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        nonlocal stopped_by
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                if stopped_by is not None:
+                    # Every state on disk is one that a next run goes on from.
+                    os._exit(128 + number)
+                stopped_by = number
+                context.output.talk("stopping; once more stops at once")
+                scope.cancel()
+
+    async with anyio.create_task_group() as watcher:
+        with anyio.CancelScope() as scope:
+            if os.name == "posix":
+                watcher.start_soon(watch, scope)
+            result = await work()
+        watcher.cancel_scope.cancel()
+    if result is not None:
+        return result
+    terminated = stopped_by == signal.SIGTERM
+    return Interrupted(status=ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED)

@@ -1,0 +1,123 @@
+"""`civsync lock`: resolve the manifest into the lock."""
+
+import click
+
+from civsync.cli.documents import load_manifest
+from civsync.cli.lock_text import change_lines, changes_between
+from civsync.cli.locking import (
+    bring_up_to_date,
+    current_lock,
+    explain_stale,
+    find_stale,
+    stale_error,
+    tell_failures,
+    write_if_changed,
+)
+from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.output import count_text, error_document, show, size_text
+from civsync.cli.settings import Project, find_project
+from civsync.core.codes import Code, ExitCode
+from civsync.core.errors import UserError
+from civsync.core.lock import Lock
+from civsync.core.request import Entry, Manifest
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit 3 if the lock is stale.")
+@click.option("--dry-run", is_flag=True, help="Resolve and show, but write nothing.")
+@click.option("-U", "--upgrade", is_flag=True, help="Move every entry to what is current now.")
+@click.option(
+    "-P", "--upgrade-entry", "chosen", multiple=True, metavar="ENTRY", help="Move this entry."
+)
+@common_options
+@pass_context
+def command(
+    context: Context, *, check: bool, dry_run: bool, upgrade: bool, chosen: tuple[str, ...]
+) -> ExitCode:
+    """Resolve civsync.yaml into civsync.lock.
+
+    Entries that are locked already stay as they are, unless the manifest changed them or an
+    upgrade is asked for.
+    """
+    project = find_project(context.settings)
+    manifest = load_manifest(project)
+    if check:
+        return _check(context, project, manifest)
+    wanted = _pick(manifest, chosen)
+    locking = bring_up_to_date(
+        context,
+        manifest,
+        current_lock(project),
+        upgrade=(lambda entry: upgrade or entry.key in wanted) if upgrade or wanted else None,
+    )
+    output = context.output
+    if locking.failures:
+        if output.choice.json:
+            errors = [
+                {"entry": entry.key, "place": str(entry.place), **error_document(error)}
+                for entry, error in locking.failures
+            ]
+            output.document("civsync.lock-run", {"written": False, "errors": errors})
+        tell_failures(output, locking)
+        count = count_text(len(locking.failures), "entry")
+        output.warn_line(f"\n{count} could not be locked; {project.lock.name} was not changed")
+        return locking.exit
+    written = not dry_run and write_if_changed(project, locking)
+    changes = changes_between(locking.previous or Lock(), locking.lock)
+    files = [file for _, file in locking.lock.files()]
+    if output.choice.json:
+        output.document(
+            "civsync.lock-run",
+            {
+                "written": written,
+                "changed": locking.changed,
+                "entries": len(locking.lock.entries),
+                "files": len(files),
+                "bytes": sum(file.size for file in files),
+                "changes": [change.document() for change in changes],
+            },
+        )
+        return ExitCode.OK
+    for line in change_lines(changes, output):
+        output.talk(line)
+    total = size_text(sum(file.size for file in files))
+    entries = count_text(len(locking.lock.entries), "entry")
+    summary = f"{entries}, {count_text(len(files), 'file')}, {total}"
+    if written:
+        output.talk(f"Wrote {show(project.lock.name)}: {summary}")
+    elif locking.changed:
+        output.talk(f"Would write {show(project.lock.name)}: {summary}")
+    else:
+        output.talk(f"{show(project.lock.name)} is up to date: {summary}")
+    return ExitCode.OK
+
+
+def _check(context: Context, project: Project, manifest: Manifest) -> ExitCode:
+    lock = current_lock(project)
+    if lock is None:
+        raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+    stales = find_stale(manifest, lock)
+    if stales:
+        raise stale_error(project, explain_stale(stales))
+    if context.output.choice.json:
+        context.output.document("civsync.lock-run", {"written": False, "changed": False})
+    else:
+        context.output.talk(f"{show(project.lock.name)} is up to date")
+    return ExitCode.OK
+
+
+def _pick(manifest: Manifest, chosen: tuple[str, ...]) -> frozenset[str]:
+    """Return the keys of the entries named by key or model id."""
+    keys: set[str] = set()
+    for name in chosen:
+        found = {entry.key for entry in manifest.entries if name in _names(entry)}
+        if not found:
+            known = ", ".join(entry.key for entry in manifest.entries[:10])
+            hint = f"Entries are: {known}."
+            raise UserError(Code.USAGE, f"no entry is called {name!r}", hint=hint)
+        keys |= found
+    return frozenset(keys)
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    return (entry.key, str(entry.request.model_id))

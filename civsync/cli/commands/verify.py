@@ -1,0 +1,102 @@
+"""`civsync verify`: read every locked file and say which differs."""
+
+import time
+
+import click
+
+from civsync.cli.goal import glance_at_lock
+from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.output import (
+    Output,
+    count_text,
+    duration_text,
+    error_document,
+    show,
+    size_text,
+)
+from civsync.cli.progress import choose_display
+from civsync.cli.wiring import open_disk
+from civsync.core.codes import Code
+from civsync.core.disk import Absent, Regular, Sight
+from civsync.core.errors import CivsyncError, IntegrityError, exit_of
+from civsync.core.plan import Blocked, Want
+from civsync.decide.plan import wanted_files
+from civsync.engine.world import World, glance, look
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Trust size, time and inode where they are known.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=4, envvar="CIVSYNC_JOBS")
+@common_options
+@pass_context
+def command(context: Context, *, quick: bool, jobs: int) -> int:
+    """Read every locked file and compare it with the lock. Changes nothing, needs no network."""
+    output = context.output
+    goal = glance_at_lock(context)
+    disk = open_disk(goal.root)
+    began = time.monotonic()
+    world = glance(goal.lock, disk.store, disk.ledger) if quick else None
+    if world is None:
+        with choose_display(output) as display:
+            world = look(goal.lock, disk.store, disk.ledger, display, hash_all=not quick, jobs=jobs)
+    wants = wanted_files(goal.lock)
+    blocked = {
+        action.want.path: action.error
+        for action in world.plan.actions
+        if isinstance(action, Blocked)
+    }
+    faults: dict[str, CivsyncError] = {}
+    for path, want in wants.items():
+        error = _fault(want, world.inventory.get(path, Absent()), blocked.get(path))
+        if error is not None:
+            faults[path] = error
+    _tell(output, world, len(wants), faults, time.monotonic() - began)
+    return exit_of(faults.values())
+
+
+def _fault(want: Want, sight: Sight, blocked: CivsyncError | None) -> CivsyncError | None:
+    match sight:
+        case Regular(sha256=sha256) if sha256 == want.file.sha256:
+            return None
+        case Absent():
+            return IntegrityError(
+                Code.DIFFERS, "missing", subject=want.path, hint="Run `civsync sync`."
+            )
+        case Regular(stamp=stamp, sha256=sha256):
+            held = f"SHA-256 {sha256}" if sha256 else f"{stamp.size} bytes"
+            return IntegrityError(
+                Code.DIFFERS,
+                f"has {held}, the lock says {want.file.sha256} ({want.file.size} bytes)",
+                subject=want.path,
+                data={"expected": want.file.sha256, "found": sha256, "size": stamp.size},
+            )
+        case _:
+            return blocked
+
+
+def _tell(
+    output: Output, world: World, count: int, faults: dict[str, CivsyncError], seconds: float
+) -> None:
+    if output.choice.json:
+        output.document(
+            "civsync.verify",
+            {
+                "files": count,
+                "right": count - len(faults),
+                "faults": [
+                    {"path": path, "error": error_document(error)} for path, error in faults.items()
+                ],
+            },
+        )
+        return
+    for path, error in faults.items():
+        output.data(
+            f"{output.paint('differs', 'red', to_stdout=True)}  {show(path)}: {show(error.message)}"
+        )
+    read = sum(sight.stamp.size for sight in world.inventory.values() if isinstance(sight, Regular))
+    right = f"{count - len(faults):,} of {count_text(count, 'file')} as locked"
+    output.talk(f"{right}, {size_text(read)} in {duration_text(seconds)}")
+    if faults:
+        output.talk(
+            "Run `civsync sync` to fetch what is missing; --force-modified replaces the rest."
+        )

@@ -1,0 +1,65 @@
+"""Read and write the manifest and the lock of a project."""
+
+import os
+from pathlib import Path
+
+from civsync.cli.settings import Project
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
+from civsync.core.lock import Lock
+from civsync.core.request import Manifest
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return a file's content, or None if it is not there.
+
+    Raises UserError for anything that is there but cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"it cannot be read: {error.strerror}",
+            subject=str(path),
+            hint="Check the path and its permissions.",
+        ) from None
+
+
+def load_manifest(project: Project) -> Manifest:
+    """Return the manifest. Raises UserError manifest-missing or DocumentError."""
+    from civsync.documents.manifest import read_manifest
+
+    data = read_bytes(project.manifest)
+    if data is None:
+        raise UserError(
+            Code.MANIFEST_MISSING, "there is no manifest", subject=str(project.manifest)
+        )
+    return read_manifest(data, name=project.manifest.name)
+
+
+def load_lock(project: Project) -> Lock:
+    """Return the lock. Raises UserError lock-missing or DocumentError."""
+    from civsync.documents.lock import read_lock
+
+    data = read_bytes(project.lock)
+    if data is None:
+        raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+    return read_lock(data, name=project.lock.name)
+
+
+def store_lock(project: Project, data: bytes) -> None:
+    """Write the lock durably: the old one stays until the new one is whole.
+
+    Raises DiskError.
+    """
+    from civsync.disk.beneath import Beneath
+    from civsync.disk.durable import write_whole
+    from civsync.disk.faults import faults_of
+
+    target = Path(os.path.realpath(project.lock))
+    folder_of_lock = Beneath(str(target.parent))
+    with faults_of("write", str(project.lock)), folder_of_lock.folder("") as folder:
+        write_whole(folder, target.name, data)

@@ -1,0 +1,167 @@
+"""Work out what a run aims at: the lock to follow and the root to follow it in.
+
+An unchanged manifest is not even parsed: a note in the user's state directory says which
+manifest and lock were found to agree.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from civsync.cli.documents import load_lock, load_manifest, read_bytes
+from civsync.cli.options import Context
+from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
+from civsync.core.lock import Lock
+from civsync.disk.state import Memo, read_memo, write_memo
+
+
+class Mode(Enum):
+    """What may happen to a lock that the manifest has left behind."""
+
+    UPDATE = "bring it up to date"
+    LOCKED = "refuse"
+    FROZEN = "do not even look"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """The lock to follow, where; and whether the lock on disk is another one.
+
+    `lines` say, for people, how lock and manifest differ where the mode lets them.
+    """
+
+    lock: Lock
+    root: Path
+    project: Project
+    lock_changed: bool = False
+    lines: tuple[str, ...] = ()
+
+
+class NotLockedError(Exception):
+    """Entries could not be locked, and everything about it was said already."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def find_goal(context: Context, mode: Mode, *, offline: bool = False, write: bool = True) -> Goal:
+    """Return what the run aims at, with the lock brought up to date where the mode says so.
+
+    With `write` false the new lock is not written. Raises UserError lock-missing,
+    lock-stale; NotLockedError; DocumentError.
+    """
+    project = find_project(context.settings)
+    if mode is Mode.FROZEN:
+        return _frozen(context, project)
+    texts = read_bytes(project.manifest), read_bytes(project.lock)
+    memo = _memo_of(*texts)
+    known = read_memo(state_dir(), project.manifest) if memo is not None else None
+    if known is not None and memo is not None and _agrees(known, memo):
+        lock = load_lock(project)
+        return Goal(
+            lock=lock, root=find_root(context.settings, project, known.root), project=project
+        )
+    return _compared(context, project, mode, offline=offline, write=write)
+
+
+def glance_at_lock(context: Context) -> Goal:
+    """Return the lock as it is and where it applies; `lines` say how the manifest differs.
+
+    Needs no network and changes nothing. Raises UserError lock-missing; DocumentError.
+    """
+    project = find_project(context.settings)
+    texts = read_bytes(project.manifest), read_bytes(project.lock)
+    memo = _memo_of(*texts)
+    known = read_memo(state_dir(), project.manifest) if memo is not None else None
+    lock = load_lock(project)
+    if known is not None and memo is not None and _agrees(known, memo):
+        root = find_root(context.settings, project, known.root)
+        return Goal(lock=lock, root=root, project=project)
+    if texts[0] is None:
+        root = find_root(context.settings, project, DEFAULT_ROOT)
+        return Goal(lock=lock, root=root, project=project)
+    from civsync.cli.locking import explain_stale, find_stale
+
+    manifest = load_manifest(project)
+    lines = tuple(explain_stale(find_stale(manifest, lock)))
+    root = find_root(context.settings, project, manifest.root)
+    if not lines:
+        _remember(project, manifest.root)
+    return Goal(lock=lock, root=root, project=project, lines=lines)
+
+
+def _frozen(context: Context, project: Project) -> Goal:
+    lock = load_lock(project)
+    root = DEFAULT_ROOT
+    if context.settings.root is None and project.manifest.exists():
+        root = load_manifest(project).root
+    return Goal(lock=lock, root=find_root(context.settings, project, root), project=project)
+
+
+def _compared(
+    context: Context, project: Project, mode: Mode, *, offline: bool, write: bool
+) -> Goal:
+    from civsync.cli.locking import (
+        bring_up_to_date,
+        current_lock,
+        explain_stale,
+        find_stale,
+        stale_error,
+        tell_changes,
+        tell_failures,
+        write_if_changed,
+    )
+
+    manifest = load_manifest(project)
+    root = find_root(context.settings, project, manifest.root)
+    previous = current_lock(project)
+    stales = find_stale(manifest, previous)
+    lines = tuple(explain_stale(stales))
+    if mode is Mode.LOCKED:
+        if previous is None:
+            raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+        if stales:
+            raise stale_error(project, list(lines))
+    locking = bring_up_to_date(context, manifest, previous, offline=offline)
+    if locking.failures:
+        tell_failures(context.output, locking)
+        raise NotLockedError(locking.exit)
+    written = write and write_if_changed(project, locking)
+    if written:
+        tell_changes(context.output, locking)
+        context.output.talk(f"Wrote {project.lock.name}")
+    if written or not locking.changed:
+        _remember(project, manifest.root)
+    return Goal(
+        lock=locking.lock,
+        root=root,
+        project=project,
+        lock_changed=locking.changed,
+        lines=lines,
+    )
+
+
+def _memo_of(manifest: bytes | None, lock: bytes | None) -> Memo | None:
+    if manifest is None or lock is None:
+        return None
+    return Memo(
+        manifest_sha256=hashlib.sha256(manifest).hexdigest(),
+        lock_sha256=hashlib.sha256(lock).hexdigest(),
+        root="",
+    )
+
+
+def _agrees(known: Memo, memo: Memo) -> bool:
+    return (known.manifest_sha256, known.lock_sha256) == (memo.manifest_sha256, memo.lock_sha256)
+
+
+def _remember(project: Project, root: str) -> None:
+    memo = _memo_of(read_bytes(project.manifest), read_bytes(project.lock))
+    if memo is not None:
+        note = Memo(manifest_sha256=memo.manifest_sha256, lock_sha256=memo.lock_sha256, root=root)
+        if read_memo(state_dir(), project.manifest) != note:
+            write_memo(state_dir(), project.manifest, note)

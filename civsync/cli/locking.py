@@ -1,0 +1,164 @@
+"""Bring a lock up to date with its manifest: the smallest change, or none.
+
+Resolving needs the network and writes nothing but the lock; an edit that only places
+files is rendered again offline.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from civsync.cli.documents import read_bytes, store_lock
+from civsync.cli.lock_text import change_lines, changes_between
+from civsync.cli.options import Context
+from civsync.cli.output import Output, show
+from civsync.cli.settings import Project
+from civsync.core.codes import Code, ExitCode
+from civsync.core.errors import CivsyncError, UserError, exit_of
+from civsync.core.lock import Lock, LockedEntry, sort_key
+from civsync.core.request import Entry, Manifest
+from civsync.decide.place import place
+from civsync.decide.stale import Stale, needs_network, staleness
+from civsync.documents.lock import read_lock, write_lock
+
+if TYPE_CHECKING:
+    from civsync.decide.resolve import Resolution
+
+Upgrade = Callable[[Entry], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking:
+    """What came of it. With `failures` nothing was written and `lock` is the old one."""
+
+    lock: Lock
+    previous: Lock | None
+    data: bytes = b""
+    changed: bool = False
+    failures: tuple[tuple[Entry, CivsyncError], ...] = ()
+
+    @property
+    def exit(self) -> ExitCode:
+        """The exit status of the failures."""
+        return exit_of(error for _, error in self.failures)
+
+
+def current_lock(project: Project) -> Lock | None:
+    """Return the lock beside the manifest, or None if there is none."""
+    data = read_bytes(project.lock)
+    return None if data is None else read_lock(data, name=project.lock.name)
+
+
+def find_stale(manifest: Manifest, lock: Lock | None) -> tuple[Stale, ...]:
+    """Say where the lock differs from the manifest; no lock differs everywhere."""
+    return staleness(manifest, lock or Lock())
+
+
+def bring_up_to_date(
+    context: Context,
+    manifest: Manifest,
+    previous: Lock | None,
+    *,
+    upgrade: Upgrade | None = None,
+    offline: bool = False,
+) -> Locking:
+    """Return the lock that the manifest asks for, asking Civitai only where it must."""
+    stales = find_stale(manifest, previous)
+    if upgrade is None and previous is not None and not stales:
+        return Locking(lock=previous, previous=previous)
+    old = previous or Lock()
+    if upgrade is not None or needs_network(stales):
+        if offline:
+            raise UserError(
+                Code.LOCK_STALE,
+                f"the lock must be resolved again ({explain_stale(stales)[0]})",
+                hint="Run without --offline, or use --frozen to take the lock as it is.",
+            )
+        resolution = _resolve(context, manifest.entries, old, upgrade or _never)
+        for note in resolution.notes:
+            context.output.warn(show(note.message))
+        if resolution.failures:
+            return Locking(lock=old, previous=previous, failures=resolution.failures)
+        entries = resolution.entries
+    else:
+        wanted = {entry.key for entry in manifest.entries}
+        entries = tuple(entry for entry in old.entries if entry.key in wanted)
+    lock = Lock(entries=_prioritized(manifest, place(manifest, entries)))
+    data = write_lock(lock)
+    changed = previous is None or lock != previous
+    return Locking(lock=lock, previous=previous, data=data, changed=changed)
+
+
+def write_if_changed(project: Project, locking: Locking) -> bool:
+    """Write the lock if it is another one than before; tell whether it was."""
+    if not locking.changed:
+        return False
+    store_lock(project, locking.data)
+    return True
+
+
+def explain_stale(stales: Sequence[Stale]) -> list[str]:
+    """Return one line for each entry that differs, with the keys that do."""
+    lines = []
+    for stale in stales:
+        keys = ", ".join(key for key, _, _ in stale.keys)
+        lines.append(f"{stale.entry_key}: {stale.reason}{f' ({keys})' if keys else ''}")
+    return lines
+
+
+def stale_error(project: Project, lines: Sequence[str]) -> UserError:
+    """Return the error for a stale lock that may not be changed now."""
+    shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
+    return UserError(
+        Code.LOCK_STALE,
+        f"the lock differs from the manifest: {shown}",
+        subject=project.lock.name,
+        data={"entries": len(lines)},
+    )
+
+
+def tell_changes(output: Output, locking: Locking) -> None:
+    """Say what became of the entries."""
+    changes = changes_between(locking.previous or Lock(), locking.lock)
+    for line in change_lines(changes, output):
+        output.talk(line)
+
+
+def tell_failures(output: Output, locking: Locking) -> None:
+    """Print every entry that could not be locked, with its place in the manifest."""
+    for entry, error in locking.failures:
+        where = show(str(entry.place))
+        label = output.paint("error:", "red", "bold")
+        output.warn_line(f"{label} {where}: {show(error.message)} [{error.code}]")
+        output.warn_line(f"  {output.paint('hint:', 'cyan')} {show(error.hint)}")
+
+
+def _prioritized(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:
+    priority = {entry.key: entry.priority for entry in manifest.entries}
+    return tuple(
+        sorted(
+            (replace(entry, priority=priority.get(entry.key, 0)) for entry in entries),
+            key=lambda entry: sort_key(entry.key),
+        )
+    )
+
+
+def _never(entry: Entry) -> bool:
+    return False
+
+
+def _resolve(
+    context: Context, entries: Sequence[Entry], old: Lock, upgrade: Upgrade
+) -> "Resolution":
+    import anyio
+
+    from civsync.cli.progress import choose_display
+    from civsync.cli.wiring import open_source_of
+    from civsync.engine.resolving import run_resolver
+
+    async def work() -> "Resolution":
+        with choose_display(context.output) as display:
+            async with open_source_of(context, display) as source:
+                return await run_resolver(entries, old, source, display, upgrade=upgrade)
+
+    return anyio.run(work)

@@ -1,0 +1,144 @@
+"""The entry point: finds the command, and turns every ending into the right exit status.
+
+Commands are imported when they run: a sync with nothing to do must not pay for httpx.
+"""
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from civsync import __version__
+from civsync.cli.options import Context, common_options
+from civsync.cli.output import Output, error_document
+from civsync.core.codes import Code, ExitCode
+from civsync.core.errors import CivsyncError, UserError
+
+COMMANDS: Final = {
+    "init": "Write a civsync.yaml to start from.",
+    "lock": "Resolve the manifest into civsync.lock.",
+    "sync": "Make the root hold what the lock says.",
+    "status": "Show what sync would do, without the network.",
+    "verify": "Read every file and compare it with the lock.",
+    "list": "List what is locked.",
+    "auth": "Log in to Civitai, log out, or show who is logged in.",
+    "explain": "Say what an error code means and what helps.",
+    "schema": "Print a JSON Schema of civsync's documents.",
+    "completion": "Print the completion script for a shell.",
+    "demo": "Show civsync at work, without network or account.",
+}
+
+GC_THRESHOLD: Final = 100_000
+"""Tens of thousands of lock values are made at once and none is garbage: collect rarely."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of a first acquaintance."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"civsync.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview from the table, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the nearest one as a hint."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", message="civsync %(version)s")
+@common_options
+def civsync() -> None:
+    """Keep a folder of AI models in step with a manifest.
+
+    civsync.yaml says what is wanted, civsync.lock says exactly which bytes that is, and
+    `civsync sync` makes the disk hold those bytes and nothing stale.
+    """
+
+
+def run(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    gc.set_threshold(GC_THRESHOLD, 50, 50)
+    sys.exit(int(main(args)))
+
+
+def main(args: Sequence[str] | None = None) -> ExitCode | int:
+    """Run the command line and return its exit status."""
+    context = Context()
+    try:
+        status = civsync.main(args=args, prog_name="civsync", standalone_mode=False, obj=context)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        context.output.talk("interrupted; what was received is kept")
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        return _usage(error, context.output)
+    except CivsyncError as error:
+        return _fail(error, context.output)
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second failure at exit would only add noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.UNEXPECTED
+    except Exception as error:  # noqa: BLE001 - the last border: nothing may end in a traceback
+        return _surprise(error, context.output)
+    return status if isinstance(status, int) else ExitCode.OK
+
+
+def _fail(error: CivsyncError, output: Output) -> ExitCode:
+    if output.choice.json:
+        output.document("civsync.error", {"error": error_document(error)})
+    output.error(error)
+    return error.exit
+
+
+def _usage(error: click.ClickException, output: Output) -> ExitCode:
+    problem = UserError(Code.USAGE, error.format_message())
+    command = getattr(error, "ctx", None)
+    if command is not None:
+        problem = UserError(
+            Code.USAGE, error.format_message(), hint=f"See `{command.command_path} --help`."
+        )
+    return _fail(problem, output)
+
+
+def _surprise(error: Exception, output: Output) -> ExitCode:
+    if output.choice.verbose or os.environ.get("CIVSYNC_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    output.warn(
+        f"unexpected failure: {type(error).__name__}; this is a fault of civsync."
+        " Run again with --verbose for the details."
+    )
+    return ExitCode.UNEXPECTED

@@ -1,0 +1,178 @@
+"""The one place where text reaches the terminal.
+
+stdout is data, stderr is talk. Whatever came from outside (names, server texts, paths) is
+escaped here, so that no name can move the cursor, recolor or hide a line.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+from civsync.core.errors import CivsyncError, DocumentError
+
+COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChoice:
+    """How the user wants to be spoken to. `color` is "auto", "always" or "never"."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    progress: bool = True
+    color: str = "auto"
+
+
+class Output:
+    """Writes data and talk the way the user chose."""
+
+    def __init__(self, choice: OutputChoice) -> None:
+        self.choice = choice
+
+    @property
+    def live(self) -> bool:
+        """Whether a progress display that redraws itself is wanted and possible."""
+        choice = self.choice
+        quiet = choice.quiet or choice.json or not choice.progress
+        return not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def data(self, text: str = "") -> None:
+        """Print a line of what was asked for."""
+        _write(sys.stdout, text + "\n")
+
+    def document(self, schema: str, body: Mapping[str, object]) -> None:
+        """Print the one JSON document of a command."""
+        _write(sys.stdout, json_line({"schema": schema, "schema_version": 1, **body}, indent=2))
+
+    def event(self, body: Mapping[str, object]) -> None:
+        """Print one line of a JSON stream."""
+        _write(sys.stdout, json_line({"schema": "civsync.event", "schema_version": 1, **body}))
+
+    def talk(self, text: str = "") -> None:
+        """Say something that is not data; silent with --quiet."""
+        if not self.choice.quiet:
+            _write(sys.stderr, text + "\n")
+
+    def warn(self, text: str) -> None:
+        """Say something that the user should not miss; shown also with --quiet."""
+        _write(sys.stderr, f"{self.paint('warning:', 'yellow')} {text}\n")
+
+    def warn_line(self, text: str) -> None:
+        """Print a line that belongs to an error; shown also with --quiet."""
+        _write(sys.stderr, text + "\n")
+
+    def error(self, error: CivsyncError) -> None:
+        """Print an error as text: what, where, code, and after a blank line what helps."""
+        if isinstance(error, DocumentError):
+            for problem in error.problems:
+                self._problem(str(problem.place), problem.place.key, problem.message, problem.code)
+                if problem.hint:
+                    _write(sys.stderr, f"  {self.paint('hint:', 'cyan')} {show(problem.hint)}\n")
+        else:
+            where = str(error.place) if error.place else error.subject
+            self._problem(where, "", error.message, error.code)
+        _write(sys.stderr, f"\n{self.paint('hint:', 'cyan')} {show(error.hint)}\n")
+
+    def _problem(self, where: str, key: str, message: str, code: str) -> None:
+        at = f"{show(where)}: " if where else ""
+        spot = f" (at {show(key)})" if key else ""
+        label = self.paint("error:", "red", "bold")
+        _write(sys.stderr, f"{label} {at}{show(message)}{spot} [{code}]\n")
+
+    def paint(self, text: str, *names: str, to_stdout: bool = False) -> str:
+        """Color `text` if the stream it goes to shows colors and the user wants them."""
+        if not self._colors(sys.stdout if to_stdout else sys.stderr):
+            return text
+        codes = ";".join(str(COLORS[name]) for name in names)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def _colors(self, stream: TextIO) -> bool:
+        if self.choice.color != "auto":
+            return self.choice.color == "always"
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return not plain and stream.isatty()
+
+
+def show(text: str) -> str:
+    r"""Escape all that is not printable: ESC becomes \x1b, a bidi override \u202e."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or char == "\n"
+        else char.encode("unicode_escape", "backslashreplace").decode("ascii", "backslashreplace")
+        for char in text
+    )
+
+
+def error_document(error: CivsyncError) -> dict[str, object]:
+    """Return an error as data; exit status and text come from the same value."""
+    body: dict[str, object] = {
+        "code": str(error.code),
+        "exit": int(error.exit),
+        "message": error.message,
+        "hint": error.hint,
+        "subject": error.subject,
+        "data": dict(error.data),
+    }
+    if isinstance(error, DocumentError):
+        body["problems"] = [
+            {
+                "code": str(problem.code),
+                "message": problem.message,
+                "document": problem.place.document,
+                "line": problem.place.line,
+                "column": problem.place.column,
+                "key": problem.place.key,
+                "hint": problem.hint,
+            }
+            for problem in error.problems
+        ]
+    return body
+
+
+def json_line(body: Mapping[str, object], *, indent: int | None = None) -> str:
+    """Return JSON in ASCII, so that no terminal or pipe can stumble over it."""
+    return json.dumps(body, indent=indent, default=str) + "\n"
+
+
+def size_text(count: int) -> str:
+    """Return bytes as people read them, in powers of 1024: "2.0 GiB"."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return "1 file" or "2 files"."""
+    plural = {"entry": "entries"}.get(noun, noun + "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a time as people read it: "0.4 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()

@@ -1,0 +1,158 @@
+"""Where things are: manifest, lock, root, state, API origin.
+
+Flags win over CIVSYNC_* variables, those over the user's own config file. A manifest from
+a stranger can set none of them except a root below its own folder.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from civsync.cli.output import OutputChoice
+from civsync.core.codes import Code
+from civsync.core.errors import SafetyError, UserError
+
+MANIFEST: Final = "civsync.yaml"
+LOCK: Final = "civsync.lock"
+DEFAULT_API_URL: Final = "https://civitai.com"
+DEFAULT_ROOT: Final = "models"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What flags and variables said; None where they said nothing."""
+
+    manifest: Path | None = None
+    lock: Path | None = None
+    root: Path | None = None
+    api_url: str | None = None
+    output: OutputChoice = field(default_factory=OutputChoice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A manifest and its lock; either file may be missing."""
+
+    manifest: Path
+    lock: Path
+
+    @property
+    def name(self) -> str:
+        """The manifest's name for messages."""
+        return self.manifest.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a relative root lies below."""
+        return self.manifest.parent
+
+
+def find_project(settings: Settings) -> Project:
+    """Find the manifest in this folder or the nearest above it that has a manifest or lock."""
+    if settings.manifest is not None:
+        manifest = settings.manifest
+        if manifest.is_dir():
+            manifest = manifest / MANIFEST
+    elif settings.lock is not None:
+        manifest = settings.lock.parent / MANIFEST
+    else:
+        manifest = _search(Path.cwd()) / MANIFEST
+    lock = settings.lock or manifest.with_name(
+        LOCK if manifest.name == MANIFEST else manifest.stem + ".lock"
+    )
+    return Project(manifest=manifest, lock=lock)
+
+
+def _search(start: Path) -> Path:
+    for folder in (start, *start.parents):
+        if (folder / MANIFEST).exists() or (folder / LOCK).exists():
+            return folder
+    return start
+
+
+def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
+    """Return the root: given by the user, or the manifest's, which lies below its folder."""
+    if settings.root is not None:
+        return Path(settings.root)
+    configured = user_config().root
+    if configured:
+        return Path(configured).expanduser()
+    root = project.folder / manifest_root
+    folder = project.folder.resolve()
+    if not root.resolve().is_relative_to(folder):
+        raise SafetyError(
+            Code.ROOT_UNUSABLE,
+            f"`root: {manifest_root}` leads out of the manifest's folder",
+            subject=str(root),
+        )
+    return root
+
+
+def find_api_url(settings: Settings) -> str:
+    """Return the API origin, without a slash at the end.
+
+    Raises UserError config-invalid for anything but https, or http on loopback.
+    """
+    url = (settings.api_url or user_config().api_url or DEFAULT_API_URL).rstrip("/")
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    plain = parts.path in {"", "/"} and not (parts.query or parts.username or parts.password)
+    if (
+        not parts.hostname
+        or not plain
+        or not (parts.scheme == "https" or (parts.scheme == "http" and loopback))
+    ):
+        raise UserError(
+            Code.CONFIG_INVALID,
+            "the API URL must be an https origin such as https://civitai.com",
+            subject=f"{parts.scheme}://{parts.hostname or ''}",
+            hint="Correct CIVSYNC_API_URL or --api-url.",
+        )
+    return url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserConfig:
+    """The user's own `config.yaml`. It may say what a manifest may not."""
+
+    root: str = ""
+    api_url: str = ""
+    token_command: str = ""
+
+
+def user_config() -> UserConfig:
+    """Read the user's config file; no file means nothing is configured.
+
+    Raises UserError config-invalid.
+    """
+    path = config_dir() / "config.yaml"
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return UserConfig()
+    from civsync.documents.config import read_config
+
+    known = ("root", "api_url", "token_command")
+    values = read_config(data, name=str(path), known=known)
+    return UserConfig(**values)
+
+
+def config_dir() -> Path:
+    """Return the folder of the user's config and token file."""
+    import platformdirs
+
+    return platformdirs.user_config_path("civsync", appauthor=False)
+
+
+def state_dir() -> Path:
+    """Return the folder where civsync remembers roots between runs."""
+    import platformdirs
+
+    return platformdirs.user_state_path("civsync", appauthor=False)
+
+
+def in_ci() -> bool:
+    """Tell whether `CI` is set to something that means yes."""
+    return os.environ.get("CI", "").strip().lower() not in {"", "0", "false", "no"}

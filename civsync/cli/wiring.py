@@ -1,0 +1,95 @@
+"""Put adapters together: the source and its transport, the disk below a root."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from civsync.cli.settings import state_dir
+from civsync.core.disk import Receipt
+from civsync.core.errors import CivsyncError
+from civsync.disk.ledger import DiskLedger
+from civsync.disk.lockfile import hold_root
+from civsync.disk.parts import DiskParts
+from civsync.disk.root import Root, open_root
+from civsync.disk.store import DiskStore
+
+if TYPE_CHECKING:
+    from civsync.cli.options import Context
+    from civsync.core.secrets import Token
+    from civsync.ports import Reporter
+    from civsync.sources.civitai import CivitaiSource
+    from civsync.wire.transport import HttpTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Everything below one root."""
+
+    root: Root
+    store: DiskStore
+    parts: DiskParts
+    ledger: DiskLedger
+
+    def remember(self, receipt: Receipt) -> None:
+        """Write down what was learned of contents, if that is possible without waiting.
+
+        Only a short cut for the next look: a busy or read-only root is no failure.
+        """
+        if not self.root.root_id:
+            return
+        with contextlib.suppress(CivsyncError), hold_root(self.root, command="civsync status"):
+            self.ledger.commit(receipt)
+
+
+def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
+    """Open a root without writing anything; it need not exist yet.
+
+    Raises SafetyError root-unusable, root-marker-missing.
+    """
+    root = open_root(path, state_dir=state_dir(), accept_new=accept_new)
+    return Disk(root=root, store=DiskStore(root), parts=DiskParts(root), ledger=DiskLedger(root))
+
+
+@asynccontextmanager
+async def open_wire(
+    api_url: str, token: "Token | None", report: "Reporter"
+) -> "AsyncIterator[tuple[CivitaiSource, HttpTransport]]":
+    """Open source and transport; nothing is asked before somebody asks."""
+    from civsync.engine.clock import SystemClock
+    from civsync.sources.civitai import CivitaiSource
+    from civsync.wire.transport import HttpTransport
+
+    transport = HttpTransport()
+    try:
+        yield (
+            CivitaiSource(transport, SystemClock(), api_url=api_url, token=token, report=report),
+            transport,
+        )
+    finally:
+        await transport.aclose()
+
+
+@asynccontextmanager
+async def open_source(
+    api_url: str, token: "Token | None", report: "Reporter"
+) -> "AsyncIterator[CivitaiSource]":
+    """Open a source alone."""
+    async with open_wire(api_url, token, report) as (source, _):
+        yield source
+
+
+@asynccontextmanager
+async def open_source_of(context: "Context", report: "Reporter") -> "AsyncIterator[CivitaiSource]":
+    """Open the source that the settings name, with the user's key if there is one."""
+    from civsync.cli.credentials import find_credentials
+    from civsync.cli.settings import find_api_url
+
+    api_url = find_api_url(context.settings)
+    credentials = find_credentials(api_url)
+    token = credentials.token if credentials else None
+    async with open_source(api_url, token, report) as source:
+        await source.check_login()
+        yield source

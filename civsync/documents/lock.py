@@ -1,0 +1,222 @@
+"""`civsync.lock`: text to values and back, the same bytes for the same values everywhere.
+
+A lock is input like any other: it may have been edited, cut, or merged badly. Whatever
+comes out of `read_lock` has only paths below the root, only whole hashes, and no two
+files that some disk would take for one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.errors import DocumentError, Place, Problem
+from civsync.core.limits import LOCK_BYTES, MAX_ID
+from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion, sort_key
+from civsync.core.names import UnsafePathError, collision_key, parse_path
+from civsync.documents.json_codec import CodecError, decode, encode, pretty
+
+SCHEMA: Final = "civsync.lock"
+SCHEMA_VERSION: Final = 1
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+_CONFLICT: Final = re.compile(rb"^(?:<<<<<<<|>>>>>>>)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    schema: str
+    schema_version: int
+    entries: tuple[LockedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    schema: str = ""
+    schema_version: int = 0
+
+
+def read_lock(data: bytes, *, name: str = "civsync.lock") -> Lock:
+    """Return the lock that `data` holds.
+
+    Raises DocumentError: lock-conflict, lock-newer, lock-invalid, unsafe paths included.
+    """
+    if len(data) > LOCK_BYTES:
+        raise _invalid(name, "the lock is too large to be one")
+    try:
+        document = decode(data, _Document)
+    except CodecError as error:
+        raise _explain(data, name, error) from None
+    if document.schema != SCHEMA or document.schema_version != SCHEMA_VERSION:
+        raise _wrong_schema(name, document.schema, document.schema_version)
+    problems = list(_check(document.entries, name))
+    if problems:
+        raise DocumentError(problems)
+    return Lock(entries=document.entries)
+
+
+def write_lock(lock: Lock) -> bytes:
+    """Return the one text of `lock`: sorted, indented, one key a line, ending in a newline."""
+    entries = sorted(lock.entries, key=lambda entry: sort_key(entry.key))
+    document = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "entries": [_entry(entry) for entry in entries],
+    }
+    return pretty(encode(document))
+
+
+def _entry(entry: LockedEntry) -> dict[str, object]:
+    return _lean(
+        key=entry.key,
+        request=entry.request,
+        models=[_model(each) for each in sorted(entry.models, key=lambda m: m.id)],
+        versions=[_version(each) for each in sorted(entry.versions, key=lambda v: v.id)],
+        files=[_file(each) for each in sorted(entry.files, key=lambda f: (f.path, f.file_id))],
+        priority=entry.priority,
+        gone=entry.gone,
+    )
+
+
+def _model(model: LockedModel) -> dict[str, object]:
+    terms = model.license
+    return _lean(
+        id=model.id,
+        name=model.name,
+        type=model.type,
+        creator=model.creator,
+        tag=model.tag,
+        nsfw=model.nsfw,
+        license=_lean(
+            commercial=sorted(terms.commercial),
+            no_credit=terms.no_credit,
+            derivatives=terms.derivatives,
+            different_license=terms.different_license,
+        ),
+    )
+
+
+def _version(version: LockedVersion) -> dict[str, object]:
+    return _lean(
+        id=version.id,
+        model_id=version.model_id,
+        name=version.name,
+        base_model=version.base_model,
+        published_at=version.published_at,
+    )
+
+
+_KEPT_EMPTY: Final = frozenset({"path", "size", "sha256", "name", "type", "key", "request"})
+
+
+def _file(file: LockedFile) -> dict[str, object]:
+    return _lean(
+        path=file.path,
+        size=file.size,
+        sha256=file.sha256,
+        model_id=file.model_id,
+        version_id=file.version_id,
+        file_id=file.file_id,
+        name=file.name,
+        type=file.type,
+        format=file.format,
+        precision=file.precision,
+        quant=file.quant,
+        size_class=file.size_class,
+        hashes=file.hashes,
+        scans=file.scans,
+        owner_version_id=file.owner_version_id,
+    )
+
+
+def _lean(**values: object) -> dict[str, object]:
+    """Leave out what has its default, so that a review sees only what is said."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key in _KEPT_EMPTY or value not in (None, "", False, 0, [], {})
+    }
+
+
+def _check(entries: Iterable[LockedEntry], name: str) -> Iterable[Problem]:
+    seen_keys: set[str] = set()
+    at_path: dict[str, LockedFile] = {}
+    for entry in entries:
+        if entry.key in seen_keys:
+            yield _problem(name, f"two entries are called {entry.key!r}")
+        seen_keys.add(entry.key)
+        yield from _check_parts(entry, name)
+        for file in entry.files:
+            yield from _check_file(file, name)
+            other = at_path.setdefault(collision_key(file.path), file)
+            if other is not file and (other.path, other.sha256) != (file.path, file.sha256):
+                yield _problem(name, f"{other.path!r} and {file.path!r} are one path on some disks")
+
+
+def _check_parts(entry: LockedEntry, name: str) -> Iterable[Problem]:
+    models = {model.id for model in entry.models}
+    versions = {version.id for version in entry.versions}
+    for file in entry.files:
+        if file.model_id not in models or file.version_id not in versions:
+            message = f"{file.path!r} belongs to a model or version that the entry does not hold"
+            yield _problem(name, message)
+
+
+def _check_file(file: LockedFile, name: str) -> Iterable[Problem]:
+    try:
+        parse_path(file.path)
+    except UnsafePathError as error:
+        place = Place(document=name, key=f"file {file.file_id}")
+        yield Problem(code=Code.LOCK_INVALID, message=f"unsafe path: {error}", place=place)
+    if file.sha256 and not _SHA256.match(file.sha256):
+        yield _problem(name, f"the sha256 of {file.path!r} is not 64 lower-case hex digits")
+    if file.size < 0 or not 0 < file.file_id <= MAX_ID or not 0 < file.source_version_id <= MAX_ID:
+        yield _problem(name, f"the size or an id of {file.path!r} is out of range")
+
+
+def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
+    conflict = _CONFLICT.search(data)
+    if conflict:
+        line = data.count(b"\n", 0, conflict.start()) + 1
+        return _document_error(Code.LOCK_CONFLICT, name, "merge conflict markers", line=line)
+    try:
+        header = decode(data, _Header)
+    except CodecError:
+        line = _line_of(data, error)
+        return _document_error(Code.LOCK_INVALID, name, error.message, line=line)
+    if (header.schema, header.schema_version) != (SCHEMA, SCHEMA_VERSION):
+        return _wrong_schema(name, header.schema, header.schema_version)
+    return _document_error(Code.LOCK_INVALID, name, error.message, key=error.path)
+
+
+def _wrong_schema(name: str, schema: str, version: int) -> DocumentError:
+    if schema == SCHEMA and version > SCHEMA_VERSION:
+        message = f"the lock has format {version}, this civsync reads {SCHEMA_VERSION}"
+        return _document_error(Code.LOCK_NEWER, name, message)
+    return _invalid(name, f"this is not a lock: schema {schema!r}, version {version}")
+
+
+def _line_of(data: bytes, error: CodecError) -> int:
+    end = len(data) if error.offset is None else error.offset
+    return data.count(b"\n", 0, end) + 1
+
+
+def _problem(name: str, message: str) -> Problem:
+    return Problem(code=Code.LOCK_INVALID, message=message, place=Place(document=name))
+
+
+def _invalid(name: str, message: str) -> DocumentError:
+    return DocumentError([_problem(name, message)])
+
+
+def _document_error(
+    code: Code, name: str, message: str, *, line: int | None = None, key: str = ""
+) -> DocumentError:
+    place = Place(document=name, line=line, key=key)
+    return DocumentError([Problem(code=code, message=message, place=place)])
+
+
+def as_mapping(lock: Lock) -> Mapping[str, object]:
+    """Return the lock as plain data, for `--json`."""
+    return {"entries": [_entry(entry) for entry in lock.entries]}

@@ -1,0 +1,274 @@
+"""Carry out a plan: moves first, then downloads side by side, then what leaves the tree.
+
+A failed item never stops the others (unless asked to); what leaves the tree leaves last,
+and only if nothing failed before, so that an interrupted upgrade keeps the old file.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, assert_never
+
+import anyio
+from anyio.to_thread import run_sync
+
+from civsync.core.codes import Code, ExitCode
+from civsync.core.disk import Known, Owned, Receipt
+from civsync.core.errors import CivsyncError, DiskError, exit_of
+from civsync.core.events import FileDone, FileFailed, Noted
+from civsync.core.limits import DEFAULT_JOBS, SPACE_MARGIN_BYTES
+from civsync.core.names import SafePath
+from civsync.core.plan import (
+    Blocked,
+    Fetch,
+    Keep,
+    Move,
+    Plan,
+    Release,
+    Replace,
+    Retire,
+    Satisfied,
+)
+from civsync.engine.fetch import Fetcher, Outside
+from civsync.ports import Parts
+
+A = TypeVar("A")
+
+STOPS_ALL = frozenset({Code.QUOTA, Code.TOKEN_REFUSED})
+"""Failures that every further download of the run would share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to carry a plan out."""
+
+    jobs: int = DEFAULT_JOBS
+    fail_fast: bool = False
+    prune_first: bool = False
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a run: paths done by kind, and what failed, in the order of the paths."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    received: int = 0
+    failures: tuple[tuple[SafePath, CivsyncError], ...] = ()
+    receipt: Receipt
+
+    @property
+    def exit(self) -> ExitCode:
+        """The exit status of the run."""
+        return exit_of(error for _, error in self.failures)
+
+
+def check_space(plan: Plan, parts: Parts) -> None:
+    """Raise DiskError no-space if what is still to come does not fit on the disk."""
+    sizes = {action.want.file.sha256: action.want.file.size for action in plan.fetches}
+    need = sum(max(0, size - parts.held(sha256)) for sha256, size in sizes.items())
+    if not need:
+        return
+    have = max(0, parts.free_bytes() - SPACE_MARGIN_BYTES)
+    if need > have:
+        raise DiskError(
+            Code.NO_SPACE,
+            f"{need} bytes are still to come and {have} are free",
+            data={"need": need, "have": have},
+        )
+
+
+async def carry_out(plan: Plan, receipt: Receipt, outside: Outside, manner: Manner) -> Outcome:
+    """Do what `plan` says and write the receipt, also when cancelled half-way."""
+    run = _Run(receipt, outside, manner)
+    try:
+        await run.carry_out(plan)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run.commit()
+    return run.outcome()
+
+
+class _Run:
+    """State of one run: what is owned by now, and what failed."""
+
+    def __init__(self, receipt: Receipt, outside: Outside, manner: Manner) -> None:
+        self._out = outside
+        self._manner = manner
+        self._root_id = receipt.root_id
+        self._before = receipt
+        self._owned = dict(receipt.owned)
+        self._known = dict(receipt.known)
+        self._failures: dict[SafePath, CivsyncError] = {}
+        self._done: dict[str, int] = {}
+        self._finished: set[SafePath] = set()
+        self._received = 0
+        self._fetcher = Fetcher(outside, workers=manner.jobs, offline=manner.offline)
+        self._one_content_at_a_time: dict[str, anyio.Lock] = {}
+
+    async def carry_out(self, plan: Plan) -> None:
+        moves: list[Move] = []
+        fetches: list[Fetch | Replace] = []
+        retires: list[Retire] = []
+        for action in plan.actions:
+            match action:
+                case Keep():
+                    self._refresh(action)
+                case Satisfied():
+                    file = action.want.file
+                    self._known[file.path] = Known(sha256=file.sha256, stamp=action.stamp)
+                case Blocked(want=want, error=error):
+                    self._fail(want.path, error)
+                case Release():
+                    self._release(action)
+                case Move():
+                    moves.append(action)
+                case Fetch() | Replace():
+                    fetches.append(action)
+                case Retire():
+                    retires.append(action)
+                case _:
+                    assert_never(action)
+        if self._manner.prune_first:
+            await self._retire_all(retires)
+        for move in moves:
+            await self._attempt(move.want.path, self._move, move)
+        await self._fetch_all(fetches)
+        if not self._manner.prune_first:
+            await self._retire_unless_failed(retires)
+
+    def outcome(self) -> Outcome:
+        return Outcome(
+            done=dict(sorted(self._done.items())),
+            received=self._received,
+            failures=tuple(sorted(self._failures.items())),
+            receipt=self._receipt(),
+        )
+
+    async def commit(self) -> None:
+        receipt = self._receipt()
+        if receipt != self._before:
+            await run_sync(self._out.ledger.commit, receipt)
+
+    def _receipt(self) -> Receipt:
+        return Receipt(root_id=self._root_id, owned=self._owned, known=self._known)
+
+    def _refresh(self, action: Keep) -> None:
+        if action.stamp is None:
+            return
+        file = action.want.file
+        mine = self._owned[file.path]
+        self._owned[file.path] = replace(mine, sha256=file.sha256, stamp=action.stamp)
+
+    def _release(self, action: Release) -> None:
+        path = action.owned.path
+        self._owned.pop(path, None)
+        if not action.missing:
+            message = "changed since civsync placed it, and not wanted any more: left to you"
+            self._out.report(Noted(code="released", message=message, path=path))
+
+    async def _move(self, action: Move) -> None:
+        source, target = action.source, action.want.path
+        stamp = await run_sync(
+            lambda: self._out.store.move(source.path, target, expected=source.stamp)
+        )
+        self._owned.pop(source.path, None)
+        file = action.want.file
+        moved = replace(
+            source,
+            path=target,
+            stamp=stamp,
+            entry=action.want.entry.key,
+            model_id=file.model_id,
+            version_id=file.version_id,
+            file_id=file.file_id,
+        )
+        self._place(moved)
+        await run_sync(self._out.ledger.placed, moved)
+        self._finish("moved", target, file.size)
+
+    async def _fetch_all(self, fetches: Iterable[Fetch | Replace]) -> None:
+        queue = sorted(
+            fetches, key=lambda a: (-a.want.entry.priority, a.want.file.size, a.want.path)
+        )
+        if not queue:
+            return
+        waiting = iter(queue)
+
+        async def work() -> None:
+            for action in waiting:
+                await self._attempt(action.want.path, self._fetch, action)
+                if self._must_stop():
+                    group.cancel_scope.cancel()
+                    return
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._manner.jobs, len(queue))):
+                group.start_soon(work)
+        for action in queue:
+            if action.want.path not in self._finished:
+                self._failures.setdefault(action.want.path, self._stopper())
+
+    async def _fetch(self, action: Fetch | Replace) -> None:
+        sha256 = action.want.file.sha256
+        lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
+        async with lock:
+            copies = [path for path, owned in self._owned.items() if owned.sha256 == sha256]
+            fetched = await self._fetcher.fetch(action, copies)
+        self._place(fetched.owned)
+        path, size = fetched.owned.path, fetched.owned.stamp.size
+        self._finish(fetched.how, path, size, fetched.received)
+
+    def _place(self, owned: Owned) -> None:
+        self._owned[owned.path] = owned
+        self._known.pop(owned.path, None)
+
+    async def _retire_unless_failed(self, retires: list[Retire]) -> None:
+        if not retires:
+            return
+        if self._failures:
+            message = f"{len(retires)} files to retire stay until everything else is in place"
+            self._out.report(Noted(code="retire-postponed", message=message))
+            return
+        await self._retire_all(retires)
+
+    async def _retire_all(self, retires: list[Retire]) -> None:
+        for retire in retires:
+            await self._attempt(retire.owned.path, self._retire, retire)
+
+    async def _retire(self, action: Retire) -> None:
+        owned = action.owned
+        await run_sync(
+            lambda: self._out.store.retire(owned.path, expected=owned.stamp, sha256=owned.sha256)
+        )
+        self._owned.pop(owned.path, None)
+        await run_sync(self._out.ledger.released, owned.path)
+        self._finish("retired", owned.path, owned.stamp.size)
+
+    async def _attempt(
+        self, path: SafePath, work: Callable[[A], Awaitable[None]], action: A
+    ) -> None:
+        try:
+            await work(action)
+        except CivsyncError as error:
+            self._fail(path, error)
+
+    def _finish(self, how: str, path: SafePath, size: int, received: int = 0) -> None:
+        self._finished.add(path)
+        self._done[how] = self._done.get(how, 0) + 1
+        self._received += received
+        self._out.report(FileDone(path=path, how=how, size=size, received=received))
+
+    def _fail(self, path: SafePath, error: CivsyncError) -> None:
+        self._failures[path] = error
+        self._out.report(FileFailed(path=path, error=error))
+
+    def _must_stop(self) -> bool:
+        if self._manner.fail_fast:
+            return bool(self._failures)
+        return any(error.code in STOPS_ALL for error in self._failures.values())
+
+    def _stopper(self) -> CivsyncError:
+        return next(
+            (error for error in self._failures.values() if error.code in STOPS_ALL),
+            next(iter(self._failures.values())),
+        )

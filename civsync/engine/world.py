@@ -1,0 +1,156 @@
+"""Look at the disk and plan: what is there, what civsync knows of it, what is to do.
+
+Reads only. Files whose stamp is not the remembered one are hashed, several at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from civsync.core.disk import Inventory, Known, Receipt, Regular, Sight, Stamp
+from civsync.core.errors import CivsyncError
+from civsync.core.events import Hashing
+from civsync.core.limits import DEFAULT_JOBS
+from civsync.core.lock import Lock
+from civsync.core.names import SafePath
+from civsync.core.plan import Action, Keep, Plan, Satisfied
+from civsync.decide.plan import (
+    Allowance,
+    make_plan,
+    must_hash,
+    paths_of_interest,
+    recognize,
+    wanted_files,
+)
+from civsync.ports import Ledger, Reporter, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One look at a root.
+
+    `receipt` has worked into it what this look learned of contents; `learned` says whether
+    that is anything new, worth writing down.
+    """
+
+    receipt: Receipt
+    inventory: Inventory
+    plan: Plan
+    learned: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is to do and nothing to write down."""
+        return not self.learned and not any(map(self._is_news, self.plan.actions))
+
+    def _is_news(self, action: Action) -> bool:
+        match action:
+            case Keep(stamp=stamp):
+                return stamp is not None
+            case Satisfied(want=want, stamp=stamp):
+                known = self.receipt.known.get(want.path)
+                return known is None or known.stamp != stamp
+            case _:
+                return True
+
+
+def survey(lock: Lock, store: Store, receipt: Receipt) -> tuple[Inventory, list[SafePath]]:
+    """Return what is on disk by stat alone, and the files that must be read to know them."""
+    wants = wanted_files(lock)
+    inventory = store.survey(paths_of_interest(wants, receipt))
+    return inventory, must_hash(inventory, wants, receipt)
+
+
+def conclude(
+    lock: Lock,
+    inventory: Inventory,
+    receipt: Receipt,
+    contents: dict[SafePath, tuple[str, str, Stamp]],
+    allowance: Allowance | None,
+) -> World:
+    """Plan with everything that is known of the files' contents.
+
+    `contents` maps a path to SHA-256, BLAKE3 and stamp of what was just read there.
+    """
+    recognized = recognize(inventory, receipt).items()
+    complete: dict[SafePath, Sight] = {
+        **inventory,
+        **{path: regular for path, regular in recognized if regular is not None},
+    }
+    owned, known = dict(receipt.owned), dict(receipt.known)
+    for path, (sha256, blake3, stamp) in contents.items():
+        complete[path] = Regular(stamp, sha256)
+        mine = owned.get(path)
+        if mine is not None and mine.sha256 == sha256:
+            owned[path] = replace(mine, stamp=stamp, blake3=blake3)
+        else:
+            known[path] = Known(sha256=sha256, stamp=stamp)
+    for path in [path for path in known if path not in complete]:
+        del known[path]
+    told = replace(receipt, owned=owned, known=known)
+    return World(
+        receipt=told,
+        inventory=complete,
+        plan=make_plan(lock, complete, told, allowance),
+        learned=bool(contents),
+    )
+
+
+def glance(
+    lock: Lock, store: Store, ledger: Ledger, allowance: Allowance | None = None
+) -> World | None:
+    """Plan from stats alone; None if some file must be read to know its content."""
+    receipt = ledger.read()
+    inventory, unknown = survey(lock, store, receipt)
+    return None if unknown else conclude(lock, inventory, receipt, {}, allowance)
+
+
+def look(
+    lock: Lock,
+    store: Store,
+    ledger: Ledger,
+    report: Reporter,
+    *,
+    allowance: Allowance | None = None,
+    hash_all: bool = False,
+    jobs: int = DEFAULT_JOBS,
+) -> World:
+    """Survey the root, hash what must be hashed (`hash_all`: everything there), and plan."""
+    receipt = ledger.read()
+    inventory, unknown = survey(lock, store, receipt)
+    if hash_all:
+        unknown = sorted(path for path, sight in inventory.items() if isinstance(sight, Regular))
+    contents = hash_files(unknown, store, report, jobs=jobs) if unknown else {}
+    return conclude(lock, inventory, receipt, contents, allowance)
+
+
+def hash_files(
+    paths: Sequence[SafePath], store: Store, report: Reporter, *, jobs: int
+) -> dict[SafePath, tuple[str, str, Stamp]]:
+    """Read files in parallel; a file that vanishes or fails meanwhile is left out."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a no-op never hashes
+
+    contents: dict[SafePath, tuple[str, str, Stamp]] = {}
+    read: dict[SafePath, int] = {}
+    stopped = False
+
+    def tell(path: SafePath, count: int) -> None:
+        if stopped:
+            raise KeyboardInterrupt
+        read[path] = count
+        report(Hashing(done=len(contents), total=len(paths), bytes_done=sum(read.values())))
+
+    def hash_one(path: SafePath) -> None:
+        try:
+            digests, stamp = store.digest(path, lambda count: tell(path, count))
+        except (CivsyncError, KeyboardInterrupt):
+            return
+        contents[path] = (digests.sha256, digests.blake3, stamp)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            for _ in pool.map(hash_one, paths):
+                pass
+        except BaseException:
+            stopped = True
+            raise
+    return contents
