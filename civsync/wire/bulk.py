@@ -15,7 +15,8 @@ from civsync.core.errors import WireError
 from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES
 from civsync.core.wire import Head
 from civsync.ports import Sink
-from civsync.wire.connection import Abort, Connection, Reply, Route, StaleError
+from civsync.wire.abort import Abort
+from civsync.wire.connection import Connection, Reply, Route, StaleError
 
 _KEPT_PER_ROUTE: Final = 8
 """Idle connections kept for one origin; more are closed as they come back."""
@@ -56,22 +57,16 @@ class BulkReader:
         Raises StoppedError after `abort.fire`, WireError, and what `judge` and sink raise.
         """
         connection, reply = self._send(url, self._headers | dict(headers), abort)
-        reusable = False
         try:
-            try:
-                abort.check()
-                sink = judge(reply.head)
-                body = b""
-                if sink is None:
-                    body = _read_some(reply, ERROR_BODY_BYTES)
-                else:
-                    _pour(reply, sink, abort)
-            finally:
-                reusable = reply.close()
-                abort.release()
-            return body
+            abort.check()
+            sink = judge(reply.head)
+            if sink is None:
+                return _read_some(reply, ERROR_BODY_BYTES)
+            _pour(reply, sink, abort)
+            return b""
         finally:
-            if reusable:
+            abort.release()
+            if reply.reusable:
                 self._keep(connection)
             else:
                 connection.close()

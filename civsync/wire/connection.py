@@ -1,19 +1,11 @@
 """One HTTP/1.1 connection that a thread reads and another thread may break off.
 
-Only GET, only what a download needs. Framing is taken strictly: a reply whose length
-cannot be told for certain is refused, because its bytes would end in a user's file.
-
-A blocked read is ended by shutting down a plain socket on a *duplicate* of the descriptor.
-Shutting an SSLSocket down would take its TLS layer away under the reader, which then
-returns raw ciphertext as if it were the body.
+Only GET, only what a download needs; redirects, credentials and retries are for others.
 """
 
 import contextlib
-import http.client
-import re
 import socket
 import ssl
-import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,50 +15,16 @@ from urllib.parse import quote, urlsplit
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.wire import Head
+from civsync.wire.abort import Abort
+from civsync.wire.framing import Body, CutError, FramingError, RawHead, read_head
 from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
 
-_DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _SAFE_IN_TARGET: Final = "!#$%&'()*+,/:;=?@[]~"
-
-
-class StoppedError(Exception):
-    """The transfer was broken off by this process; never leaves the wire."""
+_OK: Final = 200
 
 
 class StaleError(Exception):
     """A kept connection was closed by the peer before it saw the request."""
-
-
-class Abort:
-    """Ends a transfer from another thread, whatever it is blocked in."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._handle: socket.socket | None = None
-        self._fired = False
-
-    def fire(self) -> None:
-        """Break off: a blocked read ends at once, and `check` raises from now on."""
-        with self._lock:
-            self._fired = True
-            if self._handle is not None:
-                _shut(self._handle)
-
-    def watch(self, handle: socket.socket) -> None:
-        """Name the socket to shut down. Raises StoppedError after `fire`."""
-        with self._lock:
-            self._handle = handle
-        self.check()
-
-    def release(self) -> None:
-        """Name no socket any more: the one that was watched is closed or in other hands."""
-        with self._lock:
-            self._handle = None
-
-    def check(self) -> None:
-        """Raise StoppedError after `fire`."""
-        if self._fired:
-            raise StoppedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +72,9 @@ class Connection:
     def __init__(self, route: Route, sock: socket.socket, handle: socket.socket) -> None:
         self.route = route
         self.handle = handle
-        self.used = False
         self._sock = sock
+        self._stream = sock.makefile("rb")
+        self._used = False
 
     @classmethod
     def open(
@@ -152,26 +111,17 @@ class Connection:
 
         Raises StaleError if the connection had been used and nothing at all came back.
         """
-        was_used, self.used = self.used, True
+        was_used, self._used = self._used, True
         with _translated(str(self.route), abort, Code.CONNECTION_LOST):
             try:
                 self._sock.sendall(self._render(url, headers))
-                response = http.client.HTTPResponse(self._sock, method="GET")
-                try:
-                    response.begin()
-                except BaseException:
-                    response.close()
-                    raise
-            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError) as error:
+                raw = read_head(self._stream)
+            except (CutError, ConnectionError, ssl.SSLEOFError) as error:
                 abort.check()
                 if was_used:
                     raise StaleError from error
                 raise
-        try:
-            return Reply(self, response, url, abort)
-        except BaseException:
-            response.close()
-            raise
+            return Reply(self, raw, Body(self._stream, raw), url, abort)
 
     def waiting(self) -> bool:
         """Tell whether there is something to read just now, the end included."""
@@ -188,6 +138,7 @@ class Connection:
     def close(self) -> None:
         """Close without ceremony."""
         self.handle.close()
+        self._stream.close()
         self._sock.close()
 
     def _render(self, url: str, headers: Mapping[str, str]) -> bytes:
@@ -206,14 +157,13 @@ class Reply:
     """A reply: its head, and a body that is read piece by piece."""
 
     def __init__(
-        self, connection: Connection, response: http.client.HTTPResponse, url: str, abort: Abort
+        self, connection: Connection, raw: RawHead, body: Body, url: str, abort: Abort
     ) -> None:
         self._connection = connection
-        self._response = response
+        self._keeps = raw.keeps and body.delimited
+        self._body = body
         self._abort = abort
-        self.head = _head(response, url)
-        self._left = None if response.chunked else response.length
-        self._ended = self._left == 0
+        self.head = Head(status=raw.status, headers=raw.fields, url=url)
 
     def read_into(self, view: memoryview) -> int:
         """Fill the start of `view` with what comes next; 0 when the body has ended.
@@ -221,39 +171,20 @@ class Reply:
         Returns as soon as there is anything. Raises WireError connection-lost if the body
         is shorter than its own framing says.
         """
-        if self._ended:
-            return 0
         with _translated(str(self._connection.route), self._abort, Code.CONNECTION_LOST):
-            count = self._read(view)
+            count = self._body.read_into(view)
         # What was read after an abort may be anything but the body.
         self._abort.check()
-        if self._left is not None:
-            if count == 0:
-                raise _lost(self._connection.route, "the body ended too early")
-            self._left -= count
-        self._ended = count == 0 or self._left == 0
         return count
-
-    def _read(self, view: memoryview) -> int:
-        if not self._response.chunked:
-            room = len(view) if self._left is None else min(len(view), self._left)
-            # `readinto` would wait until the view is full.
-            return self._response.fp.readinto1(view[:room])
-        data = self._response.read1(len(view))
-        if len(data) > len(view):
-            raise http.client.HTTPException("a chunk of negative size")
-        view[: len(data)] = data
-        return len(data)
 
     def waiting(self) -> bool:
         """Tell whether the next read would return at once."""
         return self._connection.waiting()
 
-    def close(self) -> bool:
-        """Let go of the body; True if the connection can carry another request."""
-        reusable = self._ended and not self._response.will_close
-        self._response.close()
-        return reusable
+    @property
+    def reusable(self) -> bool:
+        """Whether the body is over and the connection can carry another request."""
+        return self._body.ended and self._keeps
 
 
 def _connect(
@@ -288,17 +219,14 @@ def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
     host = f"[{route.host}]" if ":" in route.host else route.host
     target = f"{host}:{route.port}"
     sock.sendall(_render("CONNECT", target, {"host": target, **_proxy_login(proxy)}))
-    response = http.client.HTTPResponse(sock, method="CONNECT")
-    try:
-        response.begin()
-        if response.status != http.client.OK:
-            raise WireError(
-                Code.UNREACHABLE,
-                f"the proxy {proxy.host}:{proxy.port} answered {response.status}",
-                subject=str(route),
-            )
-    finally:
-        response.close()
+    with sock.makefile("rb") as stream:
+        status = read_head(stream).status
+    if status != _OK:
+        raise WireError(
+            Code.UNREACHABLE,
+            f"the proxy {proxy.host}:{proxy.port} answered {status}",
+            subject=str(route),
+        )
 
 
 def _proxy_login(proxy: Proxy) -> dict[str, str]:
@@ -314,49 +242,20 @@ def _render(method: str, target: str, fields: Mapping[str, str]) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _head(response: http.client.HTTPResponse, url: str) -> Head:
-    """Return the head as a value. Raises WireError reply-malformed for unsure framing."""
-    message = response.msg
-    fields: dict[str, str] = {}
-    for name, value in message.items():
-        text = _decode(value)
-        key = name.lower()
-        fields[key] = f"{fields[key]}, {text}" if key in fields else text
-    lengths = set(message.get_all("content-length", ()))
-    codings = [each.strip().lower() for each in message.get_all("transfer-encoding", ())]
-    if (
-        message.defects
-        or len(lengths) > 1
-        or not all(_DIGITS.fullmatch(each.strip()) for each in lengths)
-        or codings not in ([], ["chunked"])
-        or (lengths and codings)
-    ):
-        raise WireError(Code.REPLY_MALFORMED, "the headers of the reply make no sense")
-    if lengths:
-        fields["content-length"] = lengths.pop().strip()
-    return Head(status=response.status, headers=fields, url=url)
-
-
-def _decode(value: str) -> str:
-    """Read a header as UTF-8 where it is, else as Latin-1; folded lines become one."""
-    text = " ".join(value.splitlines()) if "\n" in value else value
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
-
-
 @contextlib.contextmanager
 def _translated(
     subject: str, abort: Abort, lost: Code, *, handshake: bool = False
 ) -> Iterator[None]:
-    """Turn what sockets, TLS and http.client raise into WireError; `lost` is the usual code."""
+    """Turn what sockets, TLS and framing raise into WireError; `lost` is the usual code."""
     try:
         yield
-    except http.client.IncompleteRead as error:
+    except CutError as error:
+        abort.check()
+        raise WireError(lost, "the reply ended too early", subject=subject) from error
+    except FramingError as error:
         abort.check()
         raise WireError(
-            Code.CONNECTION_LOST, "the body ended too early", subject=subject
+            Code.REPLY_MALFORMED, f"the reply makes no sense: {error}", subject=subject
         ) from error
     except ssl.SSLCertVerificationError as error:
         raise WireError(
@@ -376,20 +275,6 @@ def _translated(
         what = "no connection" if lost is Code.UNREACHABLE else "the connection broke"
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise WireError(lost, f"{what}: {reason}", subject=subject) from error
-    except http.client.HTTPException as error:
-        abort.check()
-        raise WireError(
-            Code.REPLY_MALFORMED, f"the reply is no HTTP ({type(error).__name__})", subject=subject
-        ) from error
 
 
 _CUT_SHORT: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-
-
-def _lost(route: Route, message: str) -> WireError:
-    return WireError(Code.CONNECTION_LOST, message, subject=str(route))
-
-
-def _shut(handle: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        handle.shutdown(socket.SHUT_RDWR)

@@ -24,8 +24,9 @@ from civsync.core.errors import WireError
 from civsync.core.limits import CONNECT_TIMEOUT_S, MAX_JOBS, READ_TIMEOUT_S
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Sink
+from civsync.wire.abort import Abort, StoppedError
 from civsync.wire.bulk import BulkReader
-from civsync.wire.connection import Abort, Route, StoppedError
+from civsync.wire.connection import Route
 from civsync.wire.trust import Proxy, make_context
 
 USER_AGENT: Final = f"civsync/{__version__}"

@@ -1,0 +1,185 @@
+"""What every Transport promises, asked of the one in memory and of the one over sockets."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+import pytest
+
+from civsync.core.codes import Code
+from civsync.core.errors import DiskError, WireError
+from civsync.core.limits import ERROR_BODY_BYTES
+from civsync.core.wire import Head, HttpRequest
+from civsync.ports import Sink, Transport
+from civsync.wire.transport import HttpTransport
+from support.scripted_transport import ScriptedTransport, answer
+from support.wire_server import Send, WireServer, reply
+
+BODY = bytes(range(256)) * 40
+
+
+class World(Protocol):
+    """A transport, and a peer that answers as told."""
+
+    transport: Transport
+    url: str
+
+    def says(self, status: int, body: bytes, headers: Mapping[str, str]) -> None: ...
+
+    @property
+    def seen(self) -> int: ...
+
+
+class Memory:
+    def __init__(self, _: ExitStack) -> None:
+        self.scripted = ScriptedTransport()
+        self.transport: Transport = self.scripted
+        self.url = "http://memory.test/file"
+
+    def says(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.scripted.on("/file", answer(status, body, headers=headers))
+
+    @property
+    def seen(self) -> int:
+        return len(self.scripted.requests)
+
+
+class Sockets:
+    def __init__(self, stack: ExitStack) -> None:
+        self.server = stack.enter_context(WireServer())
+        self.transport: Transport = HttpTransport()
+        self.url = self.server.url()
+
+    def says(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.server.script([Send(reply(status, body, headers=headers))])
+
+    @property
+    def seen(self) -> int:
+        return len(self.server.requests)
+
+
+@pytest.fixture(params=[Memory, Sockets], ids=["memory", "sockets"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with ExitStack() as stack:
+        make: Callable[[ExitStack], World] = request.param
+        yield make(stack)
+
+
+@dataclass
+class Taken:
+    """A judge that accepts everything, and what its sink got."""
+
+    heads: list[Head] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+
+    def __call__(self, head: Head) -> Sink | None:
+        assert not self.body, "the judge must come before the body"
+        self.heads.append(head)
+        return self._take
+
+    def _take(self, data: memoryview | bytes) -> None:
+        self.body += data
+
+
+def stream(world: World, judge: Callable[[Head], Sink | None]) -> bytes:
+    async def main() -> bytes:
+        try:
+            return await world.transport.stream(world.url, {}, judge)
+        finally:
+            await world.transport.aclose()
+
+    return anyio.run(main)
+
+
+def ask(world: World, cap: int) -> tuple[int, bytes, Head]:
+    async def main() -> tuple[int, bytes, Head]:
+        try:
+            found = await world.transport.ask(HttpRequest(url=world.url, cap=cap))
+            return found.status, found.body, found.head
+        finally:
+            await world.transport.aclose()
+
+    return anyio.run(main)
+
+
+def test_a_body_is_poured_whole_and_in_order(world: World) -> None:
+    world.says(200, BODY, {})
+    taken = Taken()
+    assert stream(world, taken) == b""
+    assert bytes(taken.body) == BODY
+
+
+def test_the_judge_sees_status_and_lower_case_headers(world: World) -> None:
+    world.says(206, BODY, {"Content-Range": "bytes 5-9/10", "Content-Type": "Text/HTML; x=1"})
+    taken = Taken()
+    stream(world, taken)
+    [head] = taken.heads
+    assert head.status == 206
+    assert head.headers["content-range"] == "bytes 5-9/10"
+    assert head.media_type == "text/html"
+
+
+def test_without_a_sink_the_body_is_returned(world: World) -> None:
+    world.says(403, b'{"error":"Forbidden"}', {})
+    assert stream(world, lambda _: None) == b'{"error":"Forbidden"}'
+
+
+def test_a_redirect_is_returned_and_not_followed(world: World) -> None:
+    world.says(307, b"", {"Location": "http://127.0.0.1:1/elsewhere"})
+    taken = Taken()
+    stream(world, taken)
+    assert taken.heads[0].header("location") == "http://127.0.0.1:1/elsewhere"
+    status, _, head = ask(world, 10)
+    assert (status, head.header("location")) == (307, "http://127.0.0.1:1/elsewhere")
+    assert world.seen == 2
+
+
+def test_what_the_judge_raises_comes_out_as_it_is(world: World) -> None:
+    world.says(200, BODY, {})
+    refusal = WireError(Code.URL_EXPIRED, "refused by the judge")
+
+    def judge(_: Head) -> Sink | None:
+        raise refusal
+
+    with pytest.raises(WireError) as caught:
+        stream(world, judge)
+    assert caught.value is refusal
+
+
+def test_what_the_sink_raises_ends_the_body(world: World) -> None:
+    world.says(200, BODY, {})
+    full = DiskError(Code.NO_SPACE, "the disk is full")
+    calls = 0
+
+    def sink(_: memoryview | bytes) -> None:
+        nonlocal calls
+        calls += 1
+        raise full
+
+    with pytest.raises(DiskError) as caught:
+        stream(world, lambda _: sink)
+    assert caught.value is full
+    assert calls == 1
+
+
+@pytest.mark.parametrize("status", [200, 404, 429, 503])
+def test_a_small_reply_comes_whole_whatever_its_status(world: World, status: int) -> None:
+    world.says(status, b'{"a":1}', {"Content-Type": "application/json"})
+    found, body, head = ask(world, 7)
+    assert (found, body, head.media_type) == (status, b'{"a":1}', "application/json")
+
+
+def test_an_answer_above_its_cap_is_refused(world: World) -> None:
+    world.says(200, b'{"a":1}', {})
+    with pytest.raises(WireError) as caught:
+        ask(world, 6)
+    assert caught.value.code is Code.ANSWER_TOO_LARGE
+
+
+def test_an_error_body_is_bounded_over_sockets() -> None:
+    with ExitStack() as stack:
+        world = Sockets(stack)
+        world.says(403, b"x" * (ERROR_BODY_BYTES + 1), {})
+        assert stream(world, lambda _: None) == b"x" * ERROR_BODY_BYTES
