@@ -1,0 +1,184 @@
+"""Check the shape of a manifest against its published schema, in words for people.
+
+The one module that names jsonschema, and it imports it only when a manifest is read.
+jsonschema says where and which rule; the sentence is made here, with the line and column
+of the node. What the rules mean together is checked elsewhere.
+"""
+
+import json
+from collections.abc import Iterable
+from collections.abc import Sequence as SequenceOf
+from typing import TYPE_CHECKING, Any, Final
+
+from civsync.core.codes import Code
+from civsync.documents.findings import Findings
+from civsync.documents.hints import did_you_mean
+from civsync.documents.schema_files import schema_text
+from civsync.documents.yaml_text import Mapping, Node, Refused, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+_TYPE_WORDS: Final = {
+    "string": "text",
+    "integer": "a whole number",
+    "array": "a list",
+    "object": "a mapping",
+    "boolean": "true or false",
+}
+
+_SECRETS: Final = frozenset({"token", "api_key", "apikey", "api_token", "key", "password"})
+
+
+def check_shape(root: Node, findings: Findings) -> None:
+    """Note everything in which the document differs from the schema of the manifest."""
+    import jsonschema  # noqa: PLC0415 - costs as much as starting Python; not for every command
+
+    def is_integer(_checker: object, value: object) -> bool:
+        # JSON Schema takes 1.0 for an integer; `version: 1.0` is a version's name unquoted.
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    draft = jsonschema.Draft202012Validator
+    validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # as its stubs are
+        draft, type_checker=draft.TYPE_CHECKER.redefine("integer", is_integer)
+    )
+    for error in validator(json.loads(schema_text("manifest"))).iter_errors(_plain(root)):
+        path = tuple(error.absolute_path)
+        node = _node_at(root, path)
+        if not isinstance(node, Refused):
+            _say(error, path, node, findings)
+
+
+def key_path(path: Iterable[str | int]) -> str:
+    """Return a path as people write it: "models[3].files[0].type"."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def _plain(node: Node) -> Any:  # noqa: ANN401 - jsonschema takes JSON values of any shape
+    match node:
+        case Scalar(value=value):
+            return value
+        case Sequence(items=items):
+            return [_plain(item) for item in items]
+        case Mapping(pairs=pairs):
+            return {pair.key: _plain(pair.value) for pair in pairs}
+        case Refused():
+            return None
+
+
+def _node_at(root: Node, path: SequenceOf[str | int]) -> Node:
+    node = root
+    for step in path:
+        if isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+        elif isinstance(node, Mapping) and isinstance(step, str):
+            node = node.get(step) or node
+    return node
+
+
+def _say(
+    error: "ValidationError", path: tuple[str | int, ...], node: Node, findings: Findings
+) -> None:
+    rule: Any = error.validator_value
+    name, key, hint = _name(path), key_path(path), ""
+    match error.validator:
+        case "additionalProperties":
+            _say_unknown_keys(error, path, node, findings)
+            return
+        case "type":
+            if len(path) == 2 and path[0] == "models" and isinstance(error.instance, int):
+                return  # a bare number has its own error, with both readings
+            types = [rule] if isinstance(rule, str) else list(rule)
+            words = " or ".join(_TYPE_WORDS[each] for each in types)
+            message = f"{name} must be {words}, not {_kind(node)}"
+            hint = _quoting(types, node)
+        case "const":
+            message = f"{name} is {_kind(node)}, and this civsync reads version {rule}"
+            newer = isinstance(error.instance, int) and error.instance > rule
+            hint = "Upgrade civsync." if newer else f"Write `version: {rule}`."
+        case "enum":
+            message = f"{name} must be {' or '.join(map(str, rule))}, not {_kind(node)}"
+            hint = did_you_mean(str(error.instance), map(str, rule))
+        case "minimum":
+            message = f"{name} must be at least {rule}, not {error.instance}"
+        case "maximum":
+            message = f"{name} must be at most {rule}, not {error.instance}"
+        case "minLength" | "minItems" | "minProperties":
+            message, hint = f"{name} is empty", "Give it a value, or remove it."
+        case "required":
+            present = {pair.key for pair in node.pairs} if isinstance(node, Mapping) else set()
+            missing = next(each for each in rule if each not in present)
+            message, hint = f"`{missing}` is missing", f"Write `{missing}: 1` at the top."
+        case "anyOf" if path == ():
+            message, hint = "`models` is missing", "Write `models: []` if there are none yet."
+        case "anyOf" if isinstance(node, Mapping):
+            message = f"{name} has neither `model` nor `version`"
+            hint = "Write `model: ID`, with the number after /models/ in the page's address."
+        case "anyOf":
+            return  # only lists words for editors; a wrong type is said by "type"
+        case _:
+            message = f"{name} is not allowed here"
+    findings.add(Code.MANIFEST_INVALID, message, node, key, hint)
+
+
+def _say_unknown_keys(
+    error: "ValidationError", path: tuple[str | int, ...], node: Node, findings: Findings
+) -> None:
+    schema = error.schema
+    known = list(schema["properties"]) if isinstance(schema, dict) else []
+    for pair in node.pairs if isinstance(node, Mapping) else ():
+        if pair.key in known:
+            continue
+        message = f"`{pair.key}` is not a key of {_name(path)}"
+        hint = did_you_mean(pair.key, known)
+        if pair.key.casefold() in _SECRETS:
+            hint = "Secrets stay out of the manifest: run `civsync auth login`."
+        findings.add(Code.UNKNOWN_KEY, message, pair, key_path((*path, pair.key)), hint)
+
+
+def _name(path: tuple[str | int, ...]) -> str:
+    match path:
+        case ():
+            return "the manifest"
+        case (*_, str() as key):
+            return f"`{key}`"
+        case (*before, int() as index):
+            return f"item {index + 1} of {_name(tuple(before))}"
+        case _:
+            return key_path(path)
+
+
+def _kind(node: Node) -> str:
+    """Say what a value is, as it was written."""
+    match node:
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case Scalar(value=None):
+            return "empty"
+        case Scalar(value=bool(), text=text):
+            return text
+        case Scalar(value=str(), text=text):
+            return f"the text {_short(text)}"
+        case Scalar(text=text):
+            return f"the number {_short(text)}"
+        case Refused():
+            return "refused"
+
+
+def _quoting(types: list[str], node: Node) -> str:
+    if not isinstance(node, Scalar) or node.value is None:
+        return ""
+    if "string" in types and node.plain:
+        return f'Quote it if it is text: "{_short(node.text)}".'
+    if "string" not in types and not node.plain:
+        return "Write it without quotes."
+    return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
