@@ -1,0 +1,133 @@
+"""Write down what was chosen as values of the lock.
+
+What the lock knew already stays as it was unless the entry is upgraded: a creator who
+renames a model must not move files that nobody asked to move.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
+from civsync.core.codes import Code
+from civsync.core.errors import IntegrityError
+from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
+from civsync.core.names import SafePath, safe_name
+from civsync.decide.kinds import extension
+from civsync.decide.policy import Remark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the lock says already, by id; for files, the one of this entry or of any other."""
+
+    models: Mapping[int, LockedModel] = field(default_factory=dict)
+    versions: Mapping[int, LockedVersion] = field(default_factory=dict)
+    files: Mapping[int, LockedFile] = field(default_factory=dict)
+
+
+def known_of(before: LockedEntry | None, files: Mapping[int, LockedFile]) -> Known:
+    """Return what one entry goes by: what it was locked as, and the `files` of the whole lock."""
+    if before is None:
+        return Known(files=files)
+    return Known(
+        models={model.id: model for model in before.models},
+        versions={version.id: version for version in before.versions},
+        files={**files, **{file.file_id: file for file in before.files}},
+    )
+
+
+def files_of(lock: Lock) -> dict[int, LockedFile]:
+    """Return the files of a lock by id; one that has a hash wins over one that has none."""
+    found: dict[int, LockedFile] = {}
+    for _, file in lock.files():
+        if file.sha256 or file.file_id not in found:
+            found[file.file_id] = file
+    return found
+
+
+def record_model(model: RemoteModel, known: Known, *, fresh: bool) -> LockedModel:
+    """Return what the lock remembers of a model."""
+    before = known.models.get(model.id)
+    if before is not None and not fresh:
+        return before
+    if before is not None and not model.whole:
+        # The endpoint of a version says nothing of creator, tags and license.
+        return replace(before, name=model.name, type=model.type, nsfw=model.nsfw)
+    return LockedModel(
+        id=model.id,
+        name=model.name,
+        type=model.type,
+        creator=model.creator,
+        tag=model.tags[0] if model.tags else "",
+        nsfw=model.nsfw,
+        license=model.license,
+    )
+
+
+def record_version(
+    version: RemoteVersion, model: RemoteModel, known: Known, *, fresh: bool
+) -> LockedVersion:
+    """Return what the lock remembers of a version."""
+    before = known.versions.get(version.id)
+    if before is not None and not fresh:
+        return before
+    return LockedVersion(
+        id=version.id,
+        model_id=model.id,
+        name=version.name,
+        base_model=version.base_model,
+        published_at=version.published_at,
+    )
+
+
+def record_file(
+    file: RemoteFile, version: RemoteVersion, model: RemoteModel, known: Known, *, fresh: bool
+) -> tuple[LockedFile, Sequence[Remark]]:
+    """Return what the lock remembers of a file, and what is remarkable about that.
+
+    `fresh` says to follow Civitai where it names things anew. The path is provisional. A
+    hash that an earlier run recorded for want of a published one is kept. Raises
+    IntegrityError content-changed if this file id had another SHA-256.
+    """
+    before = known.files.get(file.id)
+    remarks: list[Remark] = []
+    name = file.name
+    sha256 = file.sha256 or ""
+    owner = None
+    if before is not None:
+        if sha256 and before.sha256 and sha256 != before.sha256:
+            raise IntegrityError(
+                Code.CONTENT_CHANGED,
+                f"file {file.id} {file.name} was locked with SHA-256 {before.sha256},"
+                f" and Civitai now publishes {sha256}",
+                hint="Find out why; to accept it, delete the entry from civsync.lock and lock"
+                " again.",
+                data={"file_id": file.id, "locked": before.sha256, "published": sha256},
+            )
+        sha256 = sha256 or before.sha256
+        owner = before.owner_version_id if before.version_id == version.id else None
+        if before.name != file.name:
+            follow = fresh or extension(before.name) != extension(file.name)
+            name = file.name if follow else before.name
+            told = "the lock follows" if follow else "the lock keeps the old name"
+            remarks.append(
+                ("renamed", f"file {file.id} {before.name} is called {file.name} now; {told}")
+            )
+    locked = LockedFile(
+        path=SafePath(safe_name(name, mark=file.id)),
+        size=file.size or 0,
+        sha256=sha256,
+        model_id=model.id,
+        version_id=version.id,
+        file_id=file.id,
+        name=name,
+        type=file.type,
+        format=file.format,
+        precision=file.precision,
+        quant=file.quant,
+        size_class=file.size_class,
+        hashes={kind: file.hashes[kind] for kind in sorted(file.hashes) if kind != "SHA256"},
+        scans={"pickle": file.pickle_scan.value, "virus": file.virus_scan.value},
+        owner_version_id=owner,
+    )
+    return locked, remarks

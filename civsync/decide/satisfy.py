@@ -1,0 +1,96 @@
+"""Tell whether what is locked is what a request asks for, without asking anybody."""
+
+from collections.abc import Mapping
+
+from civsync.core.catalog import RemoteFile, Scan
+from civsync.core.lock import LockedEntry, LockedFile
+from civsync.core.request import ById, ByName, Request, describe_request
+from civsync.decide.kinds import is_pickle
+from civsync.decide.select import matches
+from civsync.decide.versions import same_name
+
+Difference = tuple[str, str, str]
+"""A key, the value that the lock has, and the value that is wanted; "" for absent."""
+
+
+def differing_keys(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
+    """Return the keys of the request that changed since `locked` was made."""
+    wanted: Mapping[str, str] = describe_request(request)
+    if wanted == locked.request:
+        return ()
+    return tuple(
+        (key, locked.request.get(key, ""), wanted.get(key, ""))
+        for key in sorted(wanted.keys() | locked.request.keys())
+        if locked.request.get(key) != wanted.get(key)
+    )
+
+
+def shortfalls(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
+    """Return where the locked files fall short of `request`, whatever the lock says of itself.
+
+    A lock that civsync made has none; one that was edited by hand or merged may.
+    """
+    found: list[Difference] = []
+    required = [each for each in request.selectors if not each.optional]
+    if not locked.files and (required or not request.selectors):
+        found.append(("files", "none", "at least one"))
+    found.extend(
+        ("files", "no such file", selector.type or selector.name or "any")
+        for selector in required
+        if locked.files and not any(matches(selector, _facts(file)) for file in locked.files)
+    )
+    found.extend(version_shortfalls(request, locked))
+    for file in locked.files:
+        found.extend(_file_shortfalls(request, file))
+    return tuple(found)
+
+
+def version_shortfalls(request: Request, locked: LockedEntry) -> list[Difference]:
+    """Return where the locked versions are others than `request` may lead to."""
+    models = {model.id for model in locked.models}
+    versions = {version.id: version for version in locked.versions}
+    found: list[Difference] = []
+    for file in locked.files:
+        version = versions.get(file.version_id)
+        if version is None or file.model_id not in models:
+            found.append(("version", f"no record of version {file.version_id}", "a record"))
+            continue
+        if request.model_id not in (None, file.model_id) or version.model_id != file.model_id:
+            found.append(("model", str(file.model_id), str(request.model_id or version.model_id)))
+        if isinstance(request.version, ById) and request.version.id != version.id:
+            found.append(("version", str(version.id), str(request.version.id)))
+        if isinstance(request.version, ByName) and not same_name(
+            request.version.name, version.name
+        ):
+            found.append(("version", version.name, request.version.name))
+        if request.base_model and not same_name(request.base_model, version.base_model):
+            found.append(("base_model", version.base_model, request.base_model))
+    return found
+
+
+def _file_shortfalls(request: Request, file: LockedFile) -> list[Difference]:
+    found: list[Difference] = []
+    if not file.sha256:
+        found.append(("sha256", "", f"the hash of file {file.file_id}"))
+    if not request.allow_pickle and is_pickle(file.name, file.format):
+        found.append(("policy.pickle", f"{file.file_id} {file.name}", "deny"))
+    for kind in request.scans:
+        result = file.scans.get(kind, Scan.PENDING.value)
+        waived = request.allow_unverified and result == Scan.PENDING.value
+        if result != Scan.SUCCESS.value and not waived:
+            found.append(("policy.scans", f"{kind}: {result}", f"{kind}: {Scan.SUCCESS.value}"))
+    return found
+
+
+def _facts(file: LockedFile) -> RemoteFile:
+    """Return `file` as selectors see it."""
+    return RemoteFile(
+        id=file.file_id,
+        name=file.name,
+        type=file.type,
+        size=file.size,
+        format=file.format,
+        precision=file.precision,
+        quant=file.quant,
+        size_class=file.size_class,
+    )
