@@ -12,10 +12,11 @@ from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError
-from civsync.core.limits import KIB, MIB
+from civsync.core.limits import MIB
 
-HEAD_BYTES: Final = 64 * KIB
-"""How many first bytes `sniff` wants. A longer safetensors header is checked in part."""
+HEAD_BYTES: Final = 1 * MIB
+"""How many first bytes `sniff` wants. A longer safetensors header (those of large
+checkpoints have 200 to 400 KB) is checked in part."""
 
 _SAFETENSORS_HEADER: Final = 100 * MIB
 """The longest header that readers accept (huggingface/safetensors: src/tensor.rs)."""
