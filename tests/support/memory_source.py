@@ -85,6 +85,10 @@ class MemorySource:
         known = self._urls.get(key)
         if known is not None and known != refused:
             return known
+        if any(
+            m.mode == "Archived" for m in self.models.values() if _narrowed(m, key[:1]).versions
+        ):
+            raise RegistryError(Code.ARCHIVED, "the model is archived")
         if not self._lists(*key):
             raise RegistryError(Code.GONE, f"version {key[0]} does not list file {key[1]}")
         self.located[file.file_id] += 1

@@ -1,0 +1,337 @@
+"""What every Source promises, held against the twin in memory and against the Civitai
+adapter over real sockets to the loopback registry, both showing the same catalog.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+import anyio
+import pytest
+
+from civsync.core.catalog import License, RemoteFile, RemoteModel, RemoteVersion, Scan
+from civsync.core.codes import Code
+from civsync.core.errors import CivsyncError
+from civsync.core.events import Event
+from civsync.core.lock import LockedFile
+from civsync.core.names import SafePath
+from civsync.core.questions import (
+    AskModel,
+    AskModels,
+    AskModelsOfVersions,
+    AskOwners,
+    AskVersion,
+    Models,
+    Owners,
+    Question,
+)
+from civsync.core.secrets import Token
+from civsync.demo.registry import Registry
+from civsync.demo.served import serve
+from civsync.ports import Source
+from civsync.sources.civitai import CivitaiSource
+from civsync.wire.transport import HttpTransport
+from support.fake_clock import FakeClock
+from support.memory_source import MemorySource
+
+KEY = "0123456789abcdef"
+LICENSE = License(commercial=("Image", "Rent"), no_credit=True, derivatives=True)
+
+
+def _sha256(number: int) -> str:
+    return f"{number:064x}"
+
+
+def _file(number: int, kind: str = "Model", **more: object) -> RemoteFile:
+    facts: dict[str, object] = {
+        "id": number,
+        "name": f"file {number}.safetensors",
+        "type": kind,
+        "size": number * 100 + 1,
+        "format": "SafeTensor",
+        "precision": "fp16",
+        "size_class": "pruned",
+        "hashes": {"BLAKE3": _sha256(number + 7), "SHA256": _sha256(number)},
+        "pickle_scan": Scan.SUCCESS,
+        "virus_scan": Scan.SUCCESS,
+    }
+    return RemoteFile(**(facts | more))  # type: ignore[arg-type]  # keywords of RemoteFile
+
+
+def _version(model_id: int, number: int, index: int, *files: RemoteFile) -> RemoteVersion:
+    return RemoteVersion(
+        id=number,
+        model_id=model_id,
+        name=f"v{number}",
+        base_model="SDXL 1.0",
+        index=index,
+        published_at=f"2025-01-{number % 28 + 1:02}T10:00:00Z",
+        files=files,
+    )
+
+
+PLAIN = RemoteModel(
+    id=1,
+    name="Plain <name>\x1b[31m",
+    type="LORA",
+    creator="maker",
+    tags=("style", "red"),
+    nsfw=True,
+    license=LICENSE,
+    versions=(
+        _version(1, 12, 0, _file(121), _file(122, "VAE"), _file(123, hashes={})),
+        _version(1, 11, 1, _file(111, pickle_scan=Scan.DANGER)),
+    ),
+)
+HIDDEN = replace(PLAIN, id=2, name="Hidden", versions=(_version(2, 21, 0, _file(211)),))
+ARCHIVED = replace(PLAIN, id=3, name="Archived", mode="Archived", versions=(_version(3, 31, 0),))
+TWIN = replace(
+    PLAIN,
+    id=4,
+    name="Same bytes",
+    versions=(_version(4, 41, 0, _file(411, hashes={"SHA256": _sha256(111)})),),
+)
+CATALOG = (PLAIN, HIDDEN, ARCHIVED, TWIN)
+
+
+def _locked(version_id: int, file_id: int) -> LockedFile:
+    return LockedFile(
+        path=SafePath("loras/x.safetensors"),
+        size=1,
+        sha256=_sha256(file_id),
+        model_id=1,
+        version_id=version_id,
+        file_id=file_id,
+        name="x.safetensors",
+        type="Model",
+    )
+
+
+def registry_of(models: Iterable[RemoteModel], hidden: set[int]) -> Registry:
+    """The loopback registry that shows exactly `models`; `hidden` ones not in batches."""
+    registry = Registry(tokens={KEY})
+    for model in models:
+        made = registry.add_model(
+            model.name,
+            id=model.id,
+            type=model.type,
+            creator=model.creator,
+            tags=list(model.tags),
+            nsfw=model.nsfw,
+            mode=model.mode,
+            allow_commercial_use=list(model.license.commercial),
+            allow_no_credit=model.license.no_credit,
+            allow_derivatives=model.license.derivatives,
+            allow_different_license=model.license.different_license,
+            hidden_from_batches=model.id in hidden,
+        )
+        for version in model.versions:
+            shown = made.add_version(
+                version.name,
+                id=version.id,
+                base_model=version.base_model,
+                published_at=version.published_at,
+            )
+            # An archived model shows no files, and a version without any is not shown.
+            for file in version.files or (_file(version.id),):
+                shown.add_file(
+                    file.name,
+                    id=file.id,
+                    type=file.type,
+                    format=file.format,
+                    fp=file.precision,
+                    size=file.size_class,
+                    size_kb=(file.size or 0) / 1024,
+                    hashes={kind: digits.upper() for kind, digits in file.hashes.items()},
+                    pickle_scan=file.pickle_scan.value,
+                    virus_scan=file.virus_scan.value,
+                )
+    return registry
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One implementation: how to open a source, and how often it asked where a file is."""
+
+    open: Callable[[], AbstractAsyncContextManager[Source]]
+    located: Callable[[int], int]
+
+
+@contextmanager
+def _memory(*, login: bool) -> Iterator[Bench]:
+    twin = MemorySource.of(CATALOG)
+    twin.hidden.add(HIDDEN.id)
+    twin.account = "demo-user" if login else None
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Source]:
+        yield twin
+
+    yield Bench(open=opened, located=lambda file_id: twin.located[file_id])
+
+
+@contextmanager
+def _civitai(*, login: bool) -> Iterator[Bench]:
+    with serve(registry_of(CATALOG, {HIDDEN.id})) as served:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Source]:
+            transport = HttpTransport()
+            yield CivitaiSource(
+                transport,
+                FakeClock(),
+                api_url=served.api_url,
+                token=Token(KEY) if login else None,
+                report=_ignore,
+            )
+            await transport.aclose()
+
+        def located(file_id: int) -> int:
+            prefix = "/api/download/"
+            return sum(
+                request.path.startswith(prefix) and f"fileId={file_id}" in request.target
+                for request in served.requests
+            )
+
+        yield Bench(open=opened, located=located)
+
+
+def _ignore(event: Event) -> None:
+    """Nobody listens."""
+
+
+_KINDS = {"memory": _memory, "civitai": _civitai}
+
+
+@pytest.fixture(params=_KINDS)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with _KINDS[request.param](login=False) as made:
+        yield made
+
+
+@pytest.fixture(params=_KINDS)
+def bench_with_token(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with _KINDS[request.param](login=True) as made:
+        yield made
+
+
+def _run(bench: Bench, work: Callable[[Source], Awaitable[None]]) -> None:
+    async def go() -> None:
+        async with bench.open() as source:
+            await work(source)
+
+    anyio.run(go)
+
+
+def _ask(bench: Bench, question: Question) -> tuple[RemoteModel, ...]:
+    found: list[RemoteModel] = []
+
+    async def work(source: Source) -> None:
+        answer = await source.answer(question)
+        assert isinstance(answer, Models)
+        found.extend(answer.models)
+
+    _run(bench, work)
+    return tuple(sorted(found, key=lambda model: model.id))
+
+
+def test_a_batch_shows_what_it_shows_whole_and_leaves_the_rest_out(bench: Bench) -> None:
+    assert _ask(bench, AskModels((1, 2, 3, 999))) == (PLAIN, ARCHIVED)
+
+
+def test_an_empty_batch_is_answered(bench: Bench) -> None:
+    assert _ask(bench, AskModels(())) == ()
+
+
+def test_a_single_model_is_shown_also_where_batches_hide_it(bench: Bench) -> None:
+    assert _ask(bench, AskModel(1)) == (PLAIN,)
+    assert _ask(bench, AskModel(2)) == (HIDDEN,)
+    assert _ask(bench, AskModel(999)) == ()
+
+
+def test_a_batch_of_versions_shows_their_models_with_these_versions_alone(bench: Bench) -> None:
+    wanted = replace(PLAIN, versions=PLAIN.versions[1:], whole=False)
+    assert _ask(bench, AskModelsOfVersions((11, 21, 999))) == (wanted,)
+
+
+def test_a_version_is_shown_in_a_part_of_its_model(bench: Bench) -> None:
+    for model, version in ((PLAIN, PLAIN.versions[1]), (HIDDEN, HIDDEN.versions[0])):
+        (shown,) = _ask(bench, AskVersion(version.id))
+        assert (shown.id, shown.name, shown.type) == (model.id, model.name, model.type)
+        assert not shown.whole
+        (only,) = shown.versions
+        assert replace(only, index=version.index, usage_control=None) == version
+    assert _ask(bench, AskVersion(999)) == ()
+
+
+def test_owners_of_known_hashes_are_all_named(bench: Bench) -> None:
+    async def work(source: Source) -> None:
+        asked = AskOwners((_sha256(111), _sha256(121), _sha256(999)))
+        assert await source.answer(asked) == Owners(
+            {_sha256(111): ((1, 11), (4, 41)), _sha256(121): ((1, 12),)}
+        )
+        assert await source.answer(AskOwners(())) == Owners({})
+
+    _run(bench, work)
+
+
+def test_an_address_is_used_again_until_it_comes_back(bench: Bench) -> None:
+    file = _locked(12, 121)
+
+    async def work(source: Source) -> None:
+        first = await source.locate(file)
+        assert await source.locate(file) == first
+        second = await source.locate(file, refused=first)
+        assert second != first
+        assert await source.locate(file, refused=first) == second
+        assert await source.locate(file) == second
+
+    _run(bench, work)
+    assert bench.located(121) == 2
+
+
+def test_each_file_has_its_own_address(bench: Bench) -> None:
+    async def work(source: Source) -> None:
+        found = [await source.locate(_locked(12, number)) for number in (121, 122)]
+        assert found[0] != found[1]
+
+    _run(bench, work)
+
+
+@pytest.mark.parametrize(
+    ("version_id", "file_id", "code"),
+    [(12, 999, Code.GONE), (999, 121, Code.GONE), (11, 121, Code.GONE), (31, 31, Code.ARCHIVED)],
+    ids=["no such file", "no such version", "file of another version", "archived"],
+)
+def test_what_is_not_served_is_refused_with_its_reason(
+    bench: Bench, version_id: int, file_id: int, code: Code
+) -> None:
+    async def work(source: Source) -> None:
+        with pytest.raises(CivsyncError) as caught:
+            await source.locate(_locked(version_id, file_id))
+        assert caught.value.code is code
+
+    _run(bench, work)
+
+
+def test_without_a_token_there_is_no_account(bench: Bench) -> None:
+    async def work(source: Source) -> None:
+        assert await source.check_login() is None
+
+    _run(bench, work)
+
+
+def test_with_a_token_the_account_has_a_name(bench_with_token: Bench) -> None:
+    async def work(source: Source) -> None:
+        assert await source.check_login() == "demo-user"
+        assert await source.check_login() == "demo-user"
+
+    _run(bench_with_token, work)
+
+
+def test_an_address_does_not_show_itself(bench: Bench) -> None:
+    async def work(source: Source) -> None:
+        found = await source.locate(_locked(12, 121))
+        assert "://" not in repr(found)
+
+    _run(bench, work)
