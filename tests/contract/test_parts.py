@@ -1,0 +1,166 @@
+"""What every Parts promises: received bytes are kept, counted, and never trusted blindly."""
+
+import hashlib
+from pathlib import Path
+
+import blake3
+import pytest
+
+from civsync.core.codes import Code
+from civsync.core.errors import DiskError, IntegrityError, SafetyError
+from civsync.core.names import parse_path
+from civsync.ports import Parts
+from support.disk_worlds import KINDS, World, make_world
+
+DATA = bytes(range(256)) * 20_000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+SIZE = len(DATA)
+PATH = parse_path("vae/a.safetensors")
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return make_world(request.param, tmp_path)
+
+
+@pytest.fixture
+def parts(world: World) -> Parts:
+    return world.parts
+
+
+def test_a_new_part_holds_nothing(parts: Parts) -> None:
+    assert parts.held(SHA256) == 0
+    with parts.claim(SHA256, SIZE) as part:
+        assert part.held == 0
+        assert part.head(16) == b""
+
+
+@pytest.mark.parametrize("step", [1 << 20, 65_537, 4096], ids=str)
+def test_digests_are_those_of_the_bytes_in_any_pieces(parts: Parts, step: int) -> None:
+    buffer = bytearray(step)
+    with parts.claim(SHA256, SIZE) as part:
+        for start in range(0, SIZE, step):
+            piece = DATA[start : start + step]
+            buffer[: len(piece)] = piece
+            # The receiver uses its buffer again: what was given must have been taken.
+            part.write(memoryview(buffer)[: len(piece)])
+        digests = part.digests()
+    assert (digests.sha256, digests.size) == (SHA256, SIZE)
+    assert digests.blake3 == blake3.blake3(DATA).hexdigest()
+
+
+def test_digests_may_be_asked_for_on_the_way(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[:3_000_000])
+        assert part.digests().sha256 == hashlib.sha256(DATA[:3_000_000]).hexdigest()
+        part.write(DATA[3_000_000:])
+        assert part.digests().sha256 == SHA256
+
+
+def test_what_was_received_is_there_for_the_next_run(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[:1_500_000])
+    later = world.again().parts
+    assert later.held(SHA256) == 1_500_000
+    with later.claim(SHA256, SIZE) as part:
+        assert part.held == 1_500_000
+        assert part.head(4) == DATA[:4]
+        part.write(DATA[1_500_000:])
+        assert part.digests().sha256 == SHA256
+
+
+def test_what_was_received_is_kept_when_the_run_fails(world: World) -> None:
+    def fail() -> None:
+        with world.parts.claim(SHA256, SIZE) as part:
+            part.write(DATA[:1000])
+            raise IntegrityError(Code.SIZE_MISMATCH, "the body ended")
+
+    with pytest.raises(IntegrityError):
+        fail()
+    assert world.again().parts.held(SHA256) == 1000
+
+
+def test_a_byte_beyond_the_size_is_refused(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA)
+        with pytest.raises(IntegrityError) as error:
+            part.write(b"!")
+        assert part.digests().sha256 == SHA256
+    assert error.value.code is Code.SIZE_MISMATCH
+
+
+def test_restart_forgets_everything(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(b"a login page" * 100_000)
+        part.restart()
+        assert part.held == 0
+        part.write(DATA)
+        assert part.digests().sha256 == SHA256
+
+
+def test_a_part_that_is_longer_than_the_file_is_begun_anew(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE + 10) as part:
+        part.write(DATA + b"0123456789")
+    with parts.claim(SHA256, SIZE) as part:
+        assert part.held == 0
+
+
+def test_one_holder_at_a_time(parts: Parts) -> None:
+    with (
+        parts.claim(SHA256, SIZE),
+        pytest.raises(DiskError) as error,
+        parts.claim(SHA256, SIZE),
+    ):
+        pass
+    assert error.value.code is Code.ROOT_BUSY
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", SHA256.upper(), SHA256[:-1], "z" * 64])
+def test_only_a_sha256_names_a_part(parts: Parts, name: str) -> None:
+    with pytest.raises(SafetyError) as error, parts.claim(name, SIZE):
+        pass
+    assert error.value.code is Code.UNSAFE_PATH
+
+
+def test_a_quarantined_part_is_out_of_the_way(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(b"\0" * SIZE)
+        place = world.parts.quarantine(part, "the hash is another one")
+    assert "quarantine" in place
+    assert world.again().parts.held(SHA256) == 0
+
+
+def test_quarantine_is_looked_through_by_content(world: World) -> None:
+    wrong = b"\0" * SIZE
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(wrong)
+        world.parts.quarantine(part, "the hash is another one")
+    assert not world.parts.salvage(SHA256, SIZE, [])
+    assert world.parts.salvage(hashlib.sha256(wrong).hexdigest(), SIZE, [])
+
+
+def test_a_known_file_is_copied_and_stays(world: World) -> None:
+    world.put(PATH, DATA)
+    gone = parse_path("vae/gone.safetensors")
+    assert world.parts.salvage(SHA256, SIZE, [gone, PATH])
+    with world.parts.claim(SHA256, SIZE) as part:
+        assert (part.held, part.digests().sha256) == (SIZE, SHA256)
+    assert world.read(PATH) == DATA
+
+
+@pytest.mark.parametrize("candidate", ["vae/gone", "vae/short", "vae"])
+def test_nothing_is_made_out_of_the_wrong_thing(world: World, candidate: str) -> None:
+    world.put("vae/short", b"short")
+    assert not world.parts.salvage(SHA256, SIZE, [parse_path(candidate)])
+    assert world.parts.held(SHA256) == 0
+
+
+def test_a_whole_part_needs_no_salvage(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA)
+    assert world.parts.salvage(SHA256, SIZE, [])
+    assert world.parts.held(SHA256) == SIZE
+
+
+def test_free_space_is_a_number_of_bytes(parts: Parts) -> None:
+    assert parts.free_bytes() > 0

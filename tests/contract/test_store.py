@@ -1,0 +1,197 @@
+"""What every Store promises: nothing is overwritten or taken away that was not as seen."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from civsync.core.codes import Code
+from civsync.core.disk import Absent, Linked, Obstacle, Regular, Stamp
+from civsync.core.errors import CivsyncError, IntegrityError, SafetyError
+from civsync.core.names import SafePath, parse_path
+from support.disk_worlds import KINDS, World, make_world
+
+A = parse_path("loras/style/a.safetensors")
+B = parse_path("loras/other/b.safetensors")
+DATA = b"the right bytes" * 1000
+OTHER = b"something else"
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    return make_world(request.param, tmp_path)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def publish(
+    world: World, path: SafePath, data: bytes = DATA, *, replacing: Stamp | None = None
+) -> Stamp:
+    with world.parts.claim(sha256(data), len(data)) as part:
+        part.write(data)
+        return world.store.publish(part, path, replacing=replacing)
+
+
+def stamp_at(world: World, path: SafePath) -> Stamp:
+    sight = world.store.survey([path])[path]
+    assert isinstance(sight, Regular)
+    return sight.stamp
+
+
+def refusal(error: pytest.ExceptionInfo[CivsyncError]) -> Code:
+    return error.value.code
+
+
+def test_an_empty_root_is_surveyed_as_absent(world: World) -> None:
+    assert world.store.survey([A, B]) == {A: Absent(), B: Absent()}
+
+
+def test_published_bytes_are_there_under_the_stamp_returned(world: World) -> None:
+    stamp = publish(world, A)
+    assert world.read(A) == DATA
+    assert world.store.survey([A]) == {A: Regular(stamp)}
+
+
+def test_an_empty_file_is_published_like_any_other(world: World) -> None:
+    publish(world, A, b"")
+    assert world.read(A) == b""
+
+
+def test_digest_returns_both_hashes_and_the_stamp(world: World) -> None:
+    stamp = publish(world, A)
+    seen: list[int] = []
+    digests, found = world.store.digest(A, seen.append)
+    assert (digests.sha256, digests.size, found) == (sha256(DATA), len(DATA), stamp)
+    assert seen[-1] == len(DATA)
+
+
+def test_digest_of_nothing_is_a_disk_error(world: World) -> None:
+    with pytest.raises(CivsyncError) as error:
+        world.store.digest(A)
+    assert refusal(error) is Code.DISK_FAILED
+
+
+def test_a_stranger_in_the_way_is_never_overwritten(world: World) -> None:
+    world.put(A, OTHER)
+    with pytest.raises(SafetyError) as error:
+        publish(world, A)
+    assert refusal(error) is Code.FOREIGN_FILE
+    assert world.read(A) == OTHER
+
+
+def test_a_directory_in_the_way_is_an_obstacle(world: World) -> None:
+    world.put(f"{A}/inside", OTHER)
+    assert world.store.survey([A]) == {A: Obstacle("directory")}
+    with pytest.raises(SafetyError) as error:
+        publish(world, A)
+    assert refusal(error) is Code.OBSTACLE
+
+
+def test_a_file_on_the_way_is_named(world: World) -> None:
+    world.put("loras", OTHER)
+    assert world.store.survey([A, B]) == {A: Linked("loras", "file"), B: Linked("loras", "file")}
+    with pytest.raises(SafetyError) as error:
+        publish(world, A)
+    assert refusal(error) is Code.OBSTACLE
+    assert error.value.subject == "loras"
+
+
+def test_a_refused_part_is_kept_for_the_next_run(world: World) -> None:
+    world.put(A, OTHER)
+    with pytest.raises(SafetyError):
+        publish(world, A)
+    assert world.again().parts.held(sha256(DATA)) == len(DATA)
+
+
+@pytest.mark.parametrize(
+    ("received", "code"),
+    [
+        pytest.param(DATA[:-1], Code.SIZE_MISMATCH, id="one-byte-short"),
+        pytest.param(DATA[:-1] + b"!", Code.HASH_MISMATCH, id="last-byte-wrong"),
+        pytest.param(b"", Code.SIZE_MISMATCH, id="nothing"),
+    ],
+)
+def test_unverified_bytes_get_no_name_whoever_asks(
+    world: World, received: bytes, code: Code
+) -> None:
+    with world.parts.claim(sha256(DATA), len(DATA)) as part:
+        part.write(received)
+        with pytest.raises(IntegrityError) as error:
+            world.store.publish(part, A, replacing=None)
+    assert refusal(error) is code
+    assert world.read(A) is None
+
+
+def test_a_replaced_file_can_be_had_back_without_the_network(world: World) -> None:
+    world.put(A, OTHER)
+    publish(world, A, replacing=stamp_at(world, A))
+    assert world.read(A) == DATA
+    assert world.parts.salvage(sha256(OTHER), len(OTHER), [])
+    publish_salvaged(world, OTHER, B)
+    assert world.read(B) == OTHER
+
+
+def publish_salvaged(world: World, data: bytes, path: SafePath) -> None:
+    with world.parts.claim(sha256(data), len(data)) as part:
+        assert part.held == len(data)
+        world.store.publish(part, path, replacing=None)
+
+
+def test_a_file_changed_since_it_was_seen_is_not_replaced(world: World) -> None:
+    world.put(A, OTHER)
+    seen = stamp_at(world, A)
+    world.put(A, OTHER + b" and an edit")
+    with pytest.raises(SafetyError) as error:
+        publish(world, A, replacing=seen)
+    assert refusal(error) is Code.MODIFIED_FILE
+    assert world.read(A) == OTHER + b" and an edit"
+
+
+def test_a_file_that_vanished_is_not_replaced(world: World) -> None:
+    with pytest.raises(SafetyError) as error:
+        publish(world, A, replacing=Stamp(1, 2, 3))
+    assert refusal(error) is Code.MODIFIED_FILE
+
+
+def test_moving_keeps_bytes_and_stamp(world: World) -> None:
+    stamp = publish(world, A)
+    assert world.store.move(A, B, expected=stamp) == stamp
+    assert (world.read(A), world.read(B)) == (None, DATA)
+
+
+def test_moving_never_overwrites(world: World) -> None:
+    stamp = publish(world, A)
+    world.put(B, OTHER)
+    with pytest.raises(SafetyError) as error:
+        world.store.move(A, B, expected=stamp)
+    assert refusal(error) is Code.FOREIGN_FILE
+    assert (world.read(A), world.read(B)) == (DATA, OTHER)
+
+
+def test_a_changed_file_is_not_moved(world: World) -> None:
+    stamp = publish(world, A)
+    world.put(A, OTHER)
+    with pytest.raises(SafetyError) as error:
+        world.store.move(A, B, expected=stamp)
+    assert refusal(error) is Code.MODIFIED_FILE
+    assert (world.read(A), world.read(B)) == (OTHER, None)
+
+
+def test_a_retired_file_can_be_had_back_without_the_network(world: World) -> None:
+    stamp = publish(world, A)
+    world.store.retire(A, expected=stamp, sha256=sha256(DATA))
+    assert world.read(A) is None
+    assert world.again().parts.salvage(sha256(DATA), len(DATA), [])
+    publish_salvaged(world, DATA, A)
+    assert world.read(A) == DATA
+
+
+def test_a_changed_file_is_not_retired(world: World) -> None:
+    stamp = publish(world, A)
+    world.put(A, OTHER)
+    with pytest.raises(SafetyError) as error:
+        world.store.retire(A, expected=stamp, sha256=sha256(DATA))
+    assert refusal(error) is Code.MODIFIED_FILE
+    assert world.read(A) == OTHER

@@ -1,0 +1,311 @@
+"""In-memory twins of Store, Parts and Ledger over one dictionary.
+
+They keep the same promises as the real adapters (the contract suites run on both), except
+that nothing survives the process and that there are no links.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import blake3
+
+from civsync.core.codes import Code
+from civsync.core.disk import (
+    Absent,
+    Digests,
+    Inventory,
+    Linked,
+    Obstacle,
+    Owned,
+    Receipt,
+    Regular,
+    Sight,
+    Stamp,
+)
+from civsync.core.errors import DiskError, IntegrityError, SafetyError
+from civsync.core.names import SafePath
+from civsync.documents.receipt import Intended, Note, Placed, Released, replay
+from civsync.ports import Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFile:
+    """A file: its bytes and its stamp."""
+
+    data: bytes
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """A file in trash or quarantine."""
+
+    data: bytes
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class MemoryDisk:
+    """One root. Tests edit the attributes; `free` is the space left, in bytes."""
+
+    files: dict[str, MemoryFile] = field(default_factory=dict)
+    parts: dict[str, bytes] = field(default_factory=dict)
+    trash: list[Discarded] = field(default_factory=list)
+    quarantine: list[Discarded] = field(default_factory=list)
+    receipt: Receipt = field(default_factory=lambda: Receipt(root_id="memory"))
+    notes: list[Note] = field(default_factory=list)
+    free: int = 1 << 40
+    writes: int = 0
+    """Changes so far, of any kind; a run that changes nothing leaves it as it is."""
+    _claimed: set[str] = field(default_factory=set)
+
+    def put(self, path: str, data: bytes) -> Stamp:
+        """Write a file as a stranger would."""
+        self.writes += 1
+        stamp = Stamp(len(data), 1_700_000_000_000_000_000 + self.writes, self.writes)
+        self.files[path] = MemoryFile(data=data, stamp=stamp)
+        return stamp
+
+    def read(self, path: str) -> bytes | None:
+        """Return what is at `path`."""
+        found = self.files.get(path)
+        return None if found is None else found.data
+
+    def sight(self, path: str) -> Sight:
+        """Look at one path."""
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            way = "/".join(parts[:depth])
+            if way in self.files:
+                return Linked(way, "file")
+        if path in self.files:
+            return Regular(self.files[path].stamp)
+        if any(other.startswith(path + "/") for other in self.files):
+            return Obstacle("directory")
+        return Absent()
+
+
+class MemoryPart:
+    """The twin of `HeldPart`."""
+
+    def __init__(self, disk: MemoryDisk, sha256: str, size: int) -> None:
+        data = disk.parts.pop(sha256, b"")
+        self.disk = disk
+        self.sha256 = sha256
+        self.size = size
+        self.data = bytearray(data if len(data) <= size else b"")
+        self.gone = False
+
+    @property
+    def held(self) -> int:
+        return len(self.data)
+
+    def write(self, data: memoryview | bytes) -> None:
+        if self.held + len(data) > self.size:
+            raise IntegrityError(Code.SIZE_MISMATCH, "more bytes came than the lock says")
+        if len(data) > self.disk.free:
+            raise DiskError(Code.NO_SPACE, "the disk is full")
+        self.disk.free -= len(data)
+        self.disk.writes += 1
+        self.data += data
+
+    def restart(self) -> None:
+        self.data.clear()
+
+    def digests(self) -> Digests:
+        return digests_of(bytes(self.data))
+
+    def head(self, size: int) -> bytes:
+        return bytes(self.data[:size])
+
+
+class MemoryStore:
+    """The twin of `DiskStore`."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self.disk = disk
+
+    def survey(self, paths: Iterable[SafePath]) -> Inventory:
+        return {path: self.disk.sight(path) for path in paths}
+
+    def digest(
+        self, path: SafePath, progress: Callable[[int], None] | None = None
+    ) -> tuple[Digests, Stamp]:
+        self._walk(path)
+        if path not in self.disk.files:
+            if isinstance(self.disk.sight(path), Obstacle):
+                raise SafetyError(Code.OBSTACLE, f"{path} is a directory", subject=path)
+            raise DiskError(Code.DISK_FAILED, f"{path} is not there", subject=path)
+        file = self.disk.files[path]
+        if progress is not None and file.data:
+            progress(len(file.data))
+        return digests_of(file.data), file.stamp
+
+    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+        assert isinstance(part, MemoryPart)
+        found = part.digests()
+        if found.size != part.size:
+            raise IntegrityError(Code.SIZE_MISMATCH, "the part is not whole")
+        if found.sha256 != part.sha256:
+            raise IntegrityError(Code.HASH_MISMATCH, "the part has other content")
+        self._walk(path)
+        if replacing is None:
+            self._require_absent(path)
+        else:
+            self._discard(path, self._require(path, replacing), "replaced")
+        part.gone = True
+        return self.disk.put(path, bytes(part.data))
+
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
+        file = self._require(source, expected)
+        self._walk(target)
+        self._require_absent(target)
+        del self.disk.files[source]
+        self.disk.files[target] = file
+        self.disk.writes += 1
+        return file.stamp
+
+    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
+        self._discard(path, self._require(path, expected), "not wanted any more")
+
+    def _discard(self, path: str, file: MemoryFile, reason: str) -> None:
+        self.disk.trash.append(Discarded(data=file.data, path=path, reason=reason))
+        del self.disk.files[path]
+        self.disk.writes += 1
+
+    def _walk(self, path: str) -> None:
+        sight = self.disk.sight(path)
+        if isinstance(sight, Linked):
+            raise SafetyError(Code.OBSTACLE, f"{sight.at} is not a directory", subject=sight.at)
+
+    def _require(self, path: str, expected: Stamp) -> MemoryFile:
+        self._walk(path)
+        file = self.disk.files.get(path)
+        if file is None or file.stamp != expected:
+            raise SafetyError(Code.MODIFIED_FILE, f"{path} was changed", subject=path)
+        return file
+
+    def _require_absent(self, path: str) -> None:
+        match self.disk.sight(path):
+            case Absent():
+                return
+            case Obstacle():
+                raise SafetyError(Code.OBSTACLE, f"{path} is a directory", subject=path)
+            case _:
+                raise SafetyError(Code.FOREIGN_FILE, f"there is a file at {path}", subject=path)
+
+
+class MemoryParts:
+    """The twin of `DiskParts`."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self.disk = disk
+
+    @contextmanager
+    def claim(self, sha256: str, size: int) -> Iterator[MemoryPart]:
+        _require_sha256(sha256)
+        if sha256 in self.disk._claimed:
+            raise DiskError(Code.ROOT_BUSY, "somebody holds this part")
+        self.disk._claimed.add(sha256)
+        part = MemoryPart(self.disk, sha256, size)
+        try:
+            yield part
+        finally:
+            self.disk._claimed.discard(sha256)
+            if not part.gone and part.data:
+                self.disk.parts[sha256] = bytes(part.data)
+
+    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
+        _require_sha256(sha256)
+        if len(self.disk.parts.get(sha256, b"")) == size and sha256 in self.disk.parts:
+            return True
+        for place in (self.disk.trash, self.disk.quarantine):
+            for each in place:
+                if hashlib.sha256(each.data).hexdigest() == sha256 and len(each.data) == size:
+                    place.remove(each)
+                    self.disk.parts[sha256] = each.data
+                    return True
+        for path in candidates:
+            data = self.disk.read(path)
+            if data is not None and len(data) == size:
+                self.disk.parts[sha256] = data
+                return True
+        return False
+
+    def quarantine(self, part: Part, reason: str) -> str:
+        assert isinstance(part, MemoryPart)
+        part.gone = True
+        self.disk.quarantine.append(Discarded(data=bytes(part.data), path="", reason=reason))
+        return f".civsync/quarantine/{part.digests().sha256}"
+
+    def held(self, sha256: str) -> int:
+        return len(self.disk.parts.get(sha256, b""))
+
+    def free_bytes(self) -> int:
+        return self.disk.free
+
+
+class MemoryLedger:
+    """The twin of `DiskLedger`."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self.disk = disk
+
+    def read(self) -> Receipt:
+        receipt, intents = replay(self.disk.receipt, self.disk.notes)
+        owned = dict(receipt.owned)
+        for intent in intents:
+            file = self.disk.files.get(intent.path)
+            if file is not None and digests_of(file.data).sha256 == intent.sha256:
+                owned[intent.path] = Owned(
+                    path=intent.path,
+                    sha256=intent.sha256,
+                    stamp=file.stamp,
+                    entry=intent.entry,
+                    model_id=intent.model_id,
+                    version_id=intent.version_id,
+                    file_id=intent.file_id,
+                    blake3=digests_of(file.data).blake3,
+                )
+        known = {path: each for path, each in receipt.known.items() if path not in owned}
+        return Receipt(root_id=receipt.root_id, owned=owned, known=known)
+
+    def intend(self, owned: Owned) -> None:
+        self._note(Intended(owned=owned))
+
+    def placed(self, owned: Owned) -> None:
+        self._note(Placed(owned=owned))
+
+    def released(self, path: SafePath) -> None:
+        self._note(Released(path=path))
+
+    def commit(self, receipt: Receipt) -> None:
+        self.disk.receipt = Receipt(
+            root_id=self.disk.receipt.root_id, owned=receipt.owned, known=receipt.known
+        )
+        self.disk.notes.clear()
+        self.disk.writes += 1
+
+    def _note(self, note: Note) -> None:
+        self.disk.notes.append(note)
+        self.disk.writes += 1
+
+
+def digests_of(data: bytes) -> Digests:
+    """Hash some bytes."""
+    return Digests(
+        sha256=hashlib.sha256(data).hexdigest(),
+        blake3=blake3.blake3(data).hexdigest(),
+        size=len(data),
+    )
+
+
+def _require_sha256(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        if len(bytes.fromhex(text)) == 32 and text == text.lower():
+            return
+    raise SafetyError(Code.UNSAFE_PATH, f"{text!r} is not a SHA-256")
