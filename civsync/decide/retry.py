@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from civsync.core.codes import Code
@@ -16,6 +15,10 @@ from civsync.core.errors import CivsyncError, WireError
 from civsync.core.limits import API_ATTEMPTS, BACKOFF_CAP_S, BACKOFF_FIRST_S, RETRY_AFTER_CAP_S
 
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?\Z")
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_DATE: Final = re.compile(
+    r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT\Z", re.ASCII
+)
 _LONGEST_S: Final = 1e9
 """Thirty years; keeps absurd numbers finite, and they stay above every cap."""
 
@@ -101,6 +104,8 @@ def _is_of_the_host(error: CivsyncError) -> bool:
 
 
 def _with_time(error: CivsyncError, seconds: float) -> CivsyncError:
+    if "retry_after" in error.data:
+        return error  # it was decided on before, and says the time already
     return WireError(
         error.code,
         f"{error.message}; the server asks for a pause of {spell_seconds(seconds)}",
@@ -116,9 +121,15 @@ def _within(seconds: float) -> float:
 
 
 def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError, IndexError):
+    """Read the one form of date that servers may send (RFC 9110 section 5.6.7)."""
+    match = _DATE.match(text.strip())
+    if match is None:
         return None
-    # "-0000" gives a date without a zone; HTTP knows UTC only.
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    month, odd = divmod(_MONTHS.find(match[2]), 3)
+    if odd:
+        return None
+    day, year, hour, minute, second = (int(match[number]) for number in (1, 3, 4, 5, 6))
+    try:
+        return datetime(year, month + 1, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
@@ -37,7 +38,17 @@ DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
         pytest.param({"retry-after": DATE}, None, id="date without the reply's own Date"),
         pytest.param({"retry-after": DATE, "date": "now"}, None, id="date beside a broken Date"),
         pytest.param(
-            {"retry-after": "Wed, 21 Oct 2015 07:28:10 -0000", "date": DATE}, 10.0, id="no zone"
+            {"retry-after": "Wed, 21 Oct 2015 07:28:10 -0000", "date": DATE}, None, id="no GMT"
+        ),
+        pytest.param({"retry-after": DATE.replace("Oct", "Foo"), "date": DATE}, None, id="Foo"),
+        pytest.param({"retry-after": DATE.replace("Oct", "anF"), "date": DATE}, None, id="anF"),
+        pytest.param(
+            {
+                "retry-after": "Fri, 01 Jan 2016 00:00:00 GMT",
+                "date": "Thu, 31 Dec 2015 23:59:00 GMT",
+            },
+            60.0,
+            id="over the year",
         ),
         pytest.param({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT", "date": DATE}, None, id="99"),
     ],
@@ -54,11 +65,14 @@ def test_no_header_text_breaks_the_reader(until: str, now: str) -> None:
     assert found is None or 0 <= found <= 1e9
 
 
-@given(st.datetimes(), st.datetimes())
-def test_any_two_dates_give_a_wait_that_is_never_negative(until: object, now: object) -> None:
-    headers = {"retry-after": format_datetime(until), "date": format_datetime(now)}  # type: ignore[arg-type]  # hypothesis gives datetimes
-    found = retry_after(headers)
-    assert found is None or found >= 0
+@given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
+def test_any_two_dates_give_the_time_between_them(until: datetime, now: datetime) -> None:
+    until, now = until.replace(microsecond=0), now.replace(microsecond=0)
+    headers = {
+        "retry-after": format_datetime(until, usegmt=True),
+        "date": format_datetime(now, usegmt=True),
+    }
+    assert retry_after(headers) == min(max((until - now).total_seconds(), 0.0), 1e9)
 
 
 @given(
@@ -137,6 +151,7 @@ def test_a_pause_above_the_cap_ends_the_run_with_the_time() -> None:
     assert decision.error.message == "it failed; the server asks for a pause of 2 h"
     assert decision.error.subject == "x"
     assert decision.error.data["retry_after"] == 7200.0
+    assert decide(decision.error, 1, 0.5) == decision
 
 
 @pytest.mark.parametrize(
