@@ -104,10 +104,13 @@ def reply(
 class WireServer:
     """Use as a context manager; `script` may be called again while it runs."""
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *scripts: Script, tls: ssl.SSLContext | None = None, greeting: bytes = b""
+    ) -> None:
         self.requests: list[Seen] = []
         self._scripts: list[Script] = list(scripts)
         self._tls = tls
+        self._greeting = greeting
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -170,6 +173,7 @@ class WireServer:
         try:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
+            sock.sendall(self._greeting)
             while (raw := _read_request(sock)) is not None:
                 with self._lock:
                     self.requests.append(Seen(raw, number))
@@ -229,9 +233,11 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def serve(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[WireServer]:
-    """Run a server for a `with` block."""
-    with WireServer(*scripts, tls=tls) as server:
+def serve(
+    *scripts: Script, tls: ssl.SSLContext | None = None, greeting: bytes = b""
+) -> Iterator[WireServer]:
+    """Run a server for a `with` block; `greeting` is sent before a request is read."""
+    with WireServer(*scripts, tls=tls, greeting=greeting) as server:
         yield server
 
 
