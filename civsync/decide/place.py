@@ -82,13 +82,16 @@ class _Site:
     def path(self) -> SafePath:
         return join(self.directory, self.name)
 
+    @property
+    def is_marked(self) -> bool:
+        return marked(self.name, self.file.file_id) == self.name
+
     def mark(self) -> None:
         """Put the file id into the name; if it is there, once more."""
-        name = marked(self.name, self.file.file_id)
-        if name == self.name:
-            stem, suffix = split_suffix(name)
-            name = marked(SafeName(f"{stem}_{suffix}"), self.file.file_id)
-        self.name = name
+        if self.is_marked:
+            stem, suffix = split_suffix(self.name)
+            self.name = SafeName(f"{stem}_{suffix}")
+        self.name = marked(self.name, self.file.file_id)
 
 
 class _Renderer:
@@ -195,7 +198,7 @@ def _clashing(sites: Iterable[_Site]) -> list[_Site]:
     clashing: list[_Site] = []
     for key, group in at.items():
         if len({site.file.file_id for site in group}) > 1 or key in directories:
-            clashing.extend(group)
+            clashing.extend([site for site in group if not site.is_marked] or group)
         elif len(group) > 1:
             first = min(group, key=lambda site: site.path)
             for site in group:

@@ -95,11 +95,11 @@ class _Chooser:
         """Return the one best file that `selector` describes (None: that the model is)."""
         candidates = self._candidates(selector)
         free = selector is not None and (bool(selector.format) or selector.id is not None)
-        allowed = candidates if free else self._of_listed_formats(candidates)
-        if not self._request.allow_pickle:
-            allowed = tuple(file for file in allowed if file.format != PICKLE)
+        fitting = candidates if free else self._of_listed_formats(candidates)
+        allow = self._request.allow_pickle
+        allowed = tuple(file for file in fitting if allow or file.format != PICKLE)
         if not allowed:
-            raise self._refusal(selector, candidates)
+            raise self._refusal(selector, fitting or candidates)
         ranked = sorted(allowed, key=lambda file: (self._rank(file), file.id))
         equal = [file for file in ranked if self._rank(file) == self._rank(ranked[0])]
         if len(equal) > 1:
@@ -142,16 +142,15 @@ class _Chooser:
             type_rank(file.type),
         )
 
-    def _refusal(
-        self, selector: FileSelector | None, candidates: tuple[RemoteFile, ...]
-    ) -> UserError:
+    def _refusal(self, selector: FileSelector | None, nearest: tuple[RemoteFile, ...]) -> UserError:
         where = f'version {self._version.id} "{self._version.name}" of "{self._model.name}"'
-        if candidates and all(file.format == PICKLE for file in candidates):
-            lines = listing([describe_file(file) for file in candidates])
+        denied = not self._request.allow_pickle
+        if denied and nearest and all(file.format == PICKLE for file in nearest):
+            lines = listing([describe_file(file) for file in nearest])
             return UserError(
                 Code.PICKLE_DENIED,
                 f"{where} offers only pickles here: {lines}",
-                data={"version_id": self._version.id, "file_id": candidates[0].id},
+                data={"version_id": self._version.id, "file_id": nearest[0].id},
             )
         wanted = "the preferences" if selector is None else f"`{_in_words(selector)}`"
         lines = listing([describe_file(file) for file in self._files])
