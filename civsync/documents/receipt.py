@@ -130,7 +130,7 @@ def read_notes(data: bytes, name: str) -> tuple[Note, ...]:
         if b"\0" in text:
             continue
         try:
-            notes.append(_note(decode(text, _Line), name))
+            notes.append(_note(decode(text, _Line), f"{name}:{number}"))
         except CodecError as error:
             raise _damaged(f"{name}:{number}", str(error)) from None
     return tuple(notes)
