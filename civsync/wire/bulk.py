@@ -145,7 +145,7 @@ def _pour(reply: Reply, sink: Sink, abort: Abort) -> None:
 
 def _hand_on(buffer: memoryview, filled: int, sink: Sink) -> None:
     if filled:
-        # Releasing makes a sink that keeps the piece fail loudly; its bytes would change.
+        # Released, so that a sink that keeps the piece itself fails loudly: its bytes change.
         with buffer[:filled] as piece:
             sink(piece)
 
