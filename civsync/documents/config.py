@@ -5,7 +5,8 @@ from collections.abc import Collection
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.documents.hints import did_you_mean
-from civsync.documents.yaml_text import Mapping, Scalar, parse_yaml
+from civsync.documents.nodes import Mapping, Scalar
+from civsync.documents.yaml_text import parse_yaml
 
 
 def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, str]:
@@ -30,9 +31,7 @@ def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, 
                     values[pair.key] = pair.value.value
                 else:
                     message = f"{pair.key} must be text"
-                    problems.append(
-                        Problem(code=Code.CONFIG_INVALID, message=message, place=place)
-                    )
+                    problems.append(Problem(code=Code.CONFIG_INVALID, message=message, place=place))
         case Scalar(value=None) | None:
             pass
         case _:

@@ -23,10 +23,10 @@ from civsync.core.request import (
 )
 from civsync.documents.findings import Findings, flag_of, integer_of, text_of
 from civsync.documents.links import LinkError, Target, ambiguous_number, parse_target
+from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence
 from civsync.documents.preferences import read_preference, read_selectors
 from civsync.documents.templates import Kind, Template, TemplateError
-from civsync.documents.vocabulary import FILE_TYPES, PRECISIONS, SCANS, UnknownWordError, canonical
-from civsync.documents.yaml_text import Mapping, Node, Refused, Scalar, Sequence
+from civsync.documents.vocabulary import FILE_TYPES, PRECISIONS, SCANS, UnknownWordError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,8 @@ def _long_entry(node: Mapping, key: str, defaults: Defaults, findings: Findings)
     if selectors and request.selectors:
         message = "the link in `model` names a file, and `files` names files too"
         hint = "Remove one of the two."
-        findings.add(Code.MANIFEST_INVALID, message, node, f"{key}.files", hint)
+        where = node.pair("files") or node
+        findings.add(Code.MANIFEST_INVALID, message, where, f"{key}.files", hint)
     allow_pickle = flag_of(node.get("allow_pickle"))
     request = replace(
         request,
@@ -193,8 +194,8 @@ def _spelled(target: Target) -> Target:
     """Return `target` with the words of its query spelled as the API spells them."""
     return replace(
         target,
-        type=canonical(target.type, FILE_TYPES),
-        precision=canonical(target.precision, PRECISIONS),
+        type=FILE_TYPES.canonical(target.type),
+        precision=PRECISIONS.canonical(target.precision),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
-from civsync.documents.yaml_text import Node, Pair, Scalar
+from civsync.documents.nodes import Node, Pair, Scalar
 
 
 class Findings:

@@ -16,12 +16,7 @@ from civsync.documents.layout_tables import (
     FILE_TYPE_PLACED_AS,
     PRESETS,
 )
-from civsync.documents.vocabulary import (
-    FILE_TYPES,
-    MODEL_TYPES,
-    TYPE_ALIASES,
-    canonical,
-)
+from civsync.documents.vocabulary import FILE_TYPES, MODEL_TYPES, TYPES
 
 DEFAULT_LAYOUT: Final = "comfyui"
 
@@ -74,7 +69,7 @@ def type_key(word: str) -> str:
 
     Raises UnknownWordError for a slip.
     """
-    return canonical(word, (*MODEL_TYPES, *FILE_TYPES), slips=TYPE_ALIASES)
+    return TYPES.canonical(word)
 
 
 def _nothing() -> Layout:
@@ -97,8 +92,8 @@ def _override(base: Layout, name: str, directories: Mapping[str, str]) -> Layout
     placed: dict[str, str] = {}
     named: dict[str, str] = {}
     for word, directory in directories.items():
-        model_types = _named(word, MODEL_TYPES)
-        file_types = [each for each in _named(word, FILE_TYPES) if each != "Other"]
+        model_types = _named(word, MODEL_TYPES.known)
+        file_types = [each for each in _named(word, FILE_TYPES.known) if each != "Other"]
         if not model_types and not file_types:
             # A type newer than this program: it may be either kind.
             model_types = file_types = [word]

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.limits import MAX_ID
-from civsync.documents.vocabulary import FORMAT_ALIASES, FORMATS, UnknownWordError, canonical
+from civsync.documents.vocabulary import FORMATS, UnknownWordError
 
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")
 
@@ -150,7 +150,7 @@ def _id(text: str, what: str) -> int:
 
 def _format(word: str) -> str:
     try:
-        return canonical(word, FORMATS, aliases=FORMAT_ALIASES)
+        return FORMATS.canonical(word)
     except UnknownWordError as error:
         raise LinkError(
             f"{_short(word)} is no file format", hint=f"Did you mean {error.meant}?"

@@ -23,9 +23,10 @@ from civsync.documents.layouts import (
     type_key,
 )
 from civsync.documents.manifest_schema import check_shape
+from civsync.documents.nodes import Mapping, Node, Pair, Sequence
 from civsync.documents.preferences import read_preference, read_scans
 from civsync.documents.vocabulary import UnknownWordError
-from civsync.documents.yaml_text import Mapping, Node, Pair, Sequence, parse_yaml
+from civsync.documents.yaml_text import parse_yaml
 
 DEFAULT_ROOT: Final = "models"
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from civsync.core.codes import Code
 from civsync.documents.findings import Findings
 from civsync.documents.hints import did_you_mean
+from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence
 from civsync.documents.schema_files import schema_text
-from civsync.documents.yaml_text import Mapping, Node, Refused, Scalar, Sequence
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -34,13 +34,10 @@ def check_shape(root: Node, findings: Findings) -> None:
     """Note everything in which the document differs from the schema of the manifest."""
     import jsonschema  # noqa: PLC0415 - costs as much as starting Python; not for every command
 
-    def is_integer(_checker: object, value: object) -> bool:
-        # JSON Schema takes 1.0 for an integer; `version: 1.0` is a version's name unquoted.
-        return isinstance(value, int) and not isinstance(value, bool)
-
     draft = jsonschema.Draft202012Validator
     validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # as its stubs are
-        draft, type_checker=draft.TYPE_CHECKER.redefine("integer", is_integer)
+        draft,
+        type_checker=draft.TYPE_CHECKER.redefine("integer", lambda _, value: _is_integer(value)),
     )
     for error in validator(json.loads(schema_text("manifest"))).iter_errors(_plain(root)):
         path = tuple(error.absolute_path)
@@ -55,6 +52,11 @@ def key_path(path: Iterable[str | int]) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
     return text.removeprefix(".")
+
+
+def _is_integer(value: object) -> bool:
+    """Say no to 1.0, which JSON Schema takes for an integer: it is a version's name unquoted."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _plain(node: Node) -> Any:  # noqa: ANN401 - jsonschema takes JSON values of any shape
@@ -89,16 +91,15 @@ def _say(
             _say_unknown_keys(error, path, node, findings)
             return
         case "type":
-            if len(path) == 2 and path[0] == "models" and isinstance(error.instance, int):
+            if len(path) == 2 and path[0] == "models" and _is_integer(error.instance):
                 return  # a bare number has its own error, with both readings
             types = [rule] if isinstance(rule, str) else list(rule)
             words = " or ".join(_TYPE_WORDS[each] for each in types)
             message = f"{name} must be {words}, not {_kind(node)}"
             hint = _quoting(types, node)
-        case "const":
+        case "const" if _is_integer(error.instance):
             message = f"{name} is {_kind(node)}, and this civsync reads version {rule}"
-            newer = isinstance(error.instance, int) and error.instance > rule
-            hint = "Upgrade civsync." if newer else f"Write `version: {rule}`."
+            hint = "Upgrade civsync." if error.instance > rule else f"Write `version: {rule}`."
         case "enum":
             message = f"{name} must be {' or '.join(map(str, rule))}, not {_kind(node)}"
             hint = did_you_mean(str(error.instance), map(str, rule))
@@ -117,8 +118,8 @@ def _say(
         case "anyOf" if isinstance(node, Mapping):
             message = f"{name} has neither `model` nor `version`"
             hint = "Write `model: ID`, with the number after /models/ in the page's address."
-        case "anyOf":
-            return  # only lists words for editors; a wrong type is said by "type"
+        case "anyOf" | "const":
+            return  # the type is wrong, and "type" has said so
         case _:
             message = f"{name} is not allowed here"
     findings.add(Code.MANIFEST_INVALID, message, node, key, hint)

@@ -1,42 +1,31 @@
 """Read `prefer:`, `policy:` and `files:`, words spelled as the API spells them."""
 
-from collections.abc import Mapping as MappingOf
-from types import MappingProxyType
-from typing import Final
-
 from civsync.core.codes import Code
 from civsync.core.request import FileSelector, Preference
 from civsync.documents.findings import Findings, flag_of, integer_of, text_of
 from civsync.documents.hints import listed
+from civsync.documents.nodes import Mapping, Node, Scalar, Sequence
 from civsync.documents.vocabulary import (
     FILE_TYPES,
-    FORMAT_ALIASES,
     FORMATS,
     PRECISIONS,
+    QUANTS,
     SCANS,
+    SIZES,
     UnknownWordError,
-    canonical,
+    Words,
 )
-from civsync.documents.yaml_text import Mapping, Node, Scalar, Sequence
-
-_NO_ALIASES: Final[MappingOf[str, str]] = MappingProxyType({})
 
 
-def read_word(
-    node: Node | None,
-    key: str,
-    findings: Findings,
-    known: tuple[str, ...],
-    aliases: MappingOf[str, str] = _NO_ALIASES,
-) -> str:
+def read_word(node: Node | None, key: str, findings: Findings, words: Words) -> str:
     """Return one word in its known spelling; "" where there is none or a slip was noted."""
     word = text_of(node)
     if word is None or node is None:
         return ""
     try:
-        return canonical(word, known, aliases=aliases)
+        return words.canonical(word)
     except UnknownWordError as error:
-        message = f"{error}; known are {listed(known)}"
+        message = f"{error}; known are {listed(words.known)}"
         findings.add(Code.MANIFEST_INVALID, message, node, key, f"Did you mean `{error.meant}`?")
         return ""
 
@@ -48,10 +37,10 @@ def read_preference(
     if not isinstance(node, Mapping):
         return base
     return Preference(
-        format=_ranked(node, key, "format", findings, FORMATS, FORMAT_ALIASES) or base.format,
+        format=_ranked(node, key, "format", findings, FORMATS) or base.format,
         precision=_or(_ranked(node, key, "precision", findings, PRECISIONS), base.precision),
-        quant=_or(_ranked(node, key, "quant", findings, ()), base.quant),
-        size=_or(_ranked(node, key, "size", findings, ()), base.size),
+        quant=_or(_ranked(node, key, "quant", findings, QUANTS), base.quant),
+        size=_or(_ranked(node, key, "size", findings, SIZES), base.size),
     )
 
 
@@ -61,21 +50,16 @@ def _or(own: tuple[str, ...] | None, base: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _ranked(
-    prefer: Mapping,
-    key: str,
-    name: str,
-    findings: Findings,
-    known: tuple[str, ...],
-    aliases: MappingOf[str, str] = _NO_ALIASES,
+    prefer: Mapping, key: str, name: str, findings: Findings, words: Words
 ) -> tuple[str, ...] | None:
     node = prefer.get(name)
     if not isinstance(node, Sequence):
         return None
-    words = (
-        read_word(item, f"{key}.{name}[{index}]", findings, known, aliases)
+    ranked = (
+        read_word(item, f"{key}.{name}[{index}]", findings, words)
         for index, item in enumerate(node.items)
     )
-    return tuple(dict.fromkeys(word for word in words if word))
+    return tuple(dict.fromkeys(word for word in ranked if word))
 
 
 def read_selectors(node: Node | None, key: str, findings: Findings) -> tuple[FileSelector, ...]:
@@ -103,7 +87,7 @@ def _selector(node: Node, key: str, findings: Findings) -> FileSelector:
     return FileSelector(
         id=integer_of(node.get("id")),
         type=read_word(node.get("type"), f"{key}.type", findings, FILE_TYPES),
-        format=read_word(node.get("format"), f"{key}.format", findings, FORMATS, FORMAT_ALIASES),
+        format=read_word(node.get("format"), f"{key}.format", findings, FORMATS),
         precision=read_word(node.get("precision"), f"{key}.precision", findings, PRECISIONS),
         quant=text_of(node.get("quant")) or "",
         size=text_of(node.get("size")) or "",

@@ -7,50 +7,13 @@ for a new type would put files into the wrong folder.
 Source: civitai/civitai: prisma/schema.prisma (ModelType), src/server/common/constants.ts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from civsync.documents.hints import nearest
 from civsync.documents.layout_tables import FILE_TYPE_PLACED_AS, PRESETS
-
-MODEL_TYPES: Final = tuple(PRESETS["comfyui"])
-
-FILE_TYPES: Final = (
-    "Model", "Pruned Model", *FILE_TYPE_PLACED_AS, "Training Data", "Config", "Archive", "Other",
-)  # fmt: skip
-
-FORMATS: Final = ("SafeTensor", "PickleTensor", "GGUF", "Diffusers", "Core ML", "ONNX", "Other")
-
-PRECISIONS: Final = (
-    "fp32", "fp16", "bf16", "mxfp8", "fp8_mixed", "fp8_scaled", "fp8", "int8", "nf4", "nvfp4",
-    "int4",
-)  # fmt: skip
-
-SIZES: Final = ("full", "pruned")
-
-SCANS: Final = ("pickle", "virus")
-
-FORMAT_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "safetensors": "SafeTensor",
-        "pickle": "PickleTensor",
-        "ckpt": "PickleTensor",
-        "pt": "PickleTensor",
-        "pth": "PickleTensor",
-        "bin": "PickleTensor",
-        "coreml": "Core ML",
-    }
-)
-"""What people and file extensions call a format."""
-
-TYPE_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {"embedding": "TextualInversion", "embeddings": "TextualInversion", "lycoris": "LoCon"}
-)
-"""What AIRs and programs call a model type; offered as a hint, never taken silently."""
-
-_SLIP: Final = 0.85
-"""Share of equal letters from which a word is taken for a slip (`Loras` for `LORA`)."""
 
 
 class UnknownWordError(ValueError):
@@ -61,27 +24,85 @@ class UnknownWordError(ValueError):
         self.meant = meant
 
 
-def canonical(
-    word: str,
-    known: Iterable[str],
-    *,
-    aliases: Mapping[str, str] = MappingProxyType({}),
-    slips: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """Return the known word that `word` is but for its case, or `word` where none is near.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """One list of words. `aliases` are taken for what they stand for, `meant` is only offered.
 
-    `aliases` are taken for what they stand for. Raises UnknownWordError for a slip.
+    Keys of both are in lower case. `slip` is the share of equal letters from which a word is
+    a slip for a known one.
     """
-    known = tuple(known)
-    if word in known:
+
+    known: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    meant: Mapping[str, str] = field(default_factory=dict)
+    slip: float = 0.8
+
+    def canonical(self, word: str) -> str:
+        """Return the known word that `word` is but for its case, or `word` where none is near.
+
+        Raises UnknownWordError for a slip.
+        """
+        if word in self.known:
+            return word
+        folded = word.casefold()
+        for each in self.known:
+            if each.casefold() == folded:
+                return each
+        if folded in self.aliases:
+            return self.aliases[folded]
+        near = self.meant.get(folded) or nearest(word, self.known, alike=self.slip)
+        if near is not None:
+            raise UnknownWordError(word, near)
         return word
-    folded = word.casefold()
-    for each in known:
-        if each.casefold() == folded:
-            return each
-    if folded in aliases:
-        return aliases[folded]
-    meant = slips.get(folded) or nearest(word, known, alike=_SLIP)
-    if meant is not None:
-        raise UnknownWordError(word, meant)
-    return word
+
+
+MODEL_TYPES: Final = Words(known=tuple(PRESETS["comfyui"]))
+
+FILE_TYPES: Final = Words(
+    known=(
+        "Model", "Pruned Model", *FILE_TYPE_PLACED_AS, "Training Data", "Config", "Archive",
+        "Other",
+    )
+)  # fmt: skip
+
+TYPES: Final = Words(
+    known=tuple(dict.fromkeys((*MODEL_TYPES.known, *FILE_TYPES.known))),
+    # What AIRs and programs call a model type.
+    meant=MappingProxyType(
+        {"embedding": "TextualInversion", "embeddings": "TextualInversion", "lycoris": "LoCon"}
+    ),
+)
+"""Keys of `directories:`: model types and file types."""
+
+FORMATS: Final = Words(
+    known=("SafeTensor", "PickleTensor", "GGUF", "Diffusers", "Core ML", "ONNX", "Other"),
+    # What people and file extensions call a format.
+    aliases=MappingProxyType(
+        {
+            "safetensors": "SafeTensor",
+            "pickle": "PickleTensor",
+            "ckpt": "PickleTensor",
+            "pt": "PickleTensor",
+            "pth": "PickleTensor",
+            "bin": "PickleTensor",
+            "coreml": "Core ML",
+        }
+    ),
+)
+
+PRECISIONS: Final = Words(
+    known=(
+        "fp32", "fp16", "bf16", "mxfp8", "fp8_mixed", "fp8_scaled", "fp8", "int8", "nf4",
+        "nvfp4", "int4",
+    ),
+    # New ones look like old ones: `mxfp4` is no slip for `mxfp8`.
+    slip=1.0,
+)  # fmt: skip
+
+QUANTS: Final = Words(known=(), slip=1.0)
+"""Free text: llama.cpp adds some with every release."""
+
+SIZES: Final = Words(known=("full", "pruned"), slip=1.0)
+"""A closed list: the schema refuses other words."""
+
+SCANS: Final = ("pickle", "virus")

@@ -17,75 +17,12 @@ import yaml
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
 from civsync.core.limits import DOCUMENT_DEPTH, JSON_INT_DIGITS, MANIFEST_BYTES
+from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value
 
 try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # pragma: no cover - a build of PyYAML without libyaml
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same events, slower
-
-YamlValue = str | int | float | bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
-    """One value. `text` is what was written; `plain` says that it was written without quotes."""
-
-    value: YamlValue
-    text: str
-    plain: bool
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequence:
-    """A list."""
-
-    items: "tuple[Node, ...]"
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A key with its own place, and its value."""
-
-    key: str
-    line: int
-    column: int
-    value: "Node"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
-    """Keys and values in the order of the text; every key stands once."""
-
-    pairs: tuple[Pair, ...]
-    line: int
-    column: int
-
-    def pair(self, key: str) -> Pair | None:
-        """Return the pair with this key, if there is one."""
-        for pair in self.pairs:
-            if pair.key == key:
-                return pair
-        return None
-
-    def get(self, key: str) -> "Node | None":
-        """Return the value of this key, if there is one."""
-        pair = self.pair(key)
-        return pair.value if pair else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Where a value would be that was refused and reported: say no more about it."""
-
-    line: int
-    column: int
-
-
-Node = Scalar | Sequence | Mapping | Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,12 +171,12 @@ class _Reading:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         line, column = _start(event)
         plain = event.implicit[0] and event.tag is None
-        value: YamlValue = event.value
+        value: Value = event.value
         if plain:
             value = self._resolved(event.value, line, column)
         return Scalar(value=value, text=event.value, plain=plain, line=line, column=column)
 
-    def _resolved(self, text: str, line: int, column: int) -> YamlValue:
+    def _resolved(self, text: str, line: int, column: int) -> Value:
         """Return the value of a plain scalar (YAML 1.2.2, section 10.3.2)."""
         if text in _NULL:
             return None
