@@ -69,7 +69,10 @@ def choose_version(model: RemoteModel, request: Request) -> RemoteVersion:
             data={"model_id": model.id},
         )
     wanted, nearest = _wanted(request, versions)
-    lines = [f'{version.id} "{version.name}" ({version.base_model})' for version in versions]
+    lines = [
+        f'{version.id} "{version.name}" ({version.base_model})'
+        for version in sorted(versions, key=lambda version: version.id)
+    ]
     raise UserError(
         Code.UNKNOWN_VERSION,
         f"{named} has no {wanted}; there is: {listing(lines)}",
