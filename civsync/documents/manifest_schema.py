@@ -6,14 +6,13 @@ of the node. What the rules mean together is checked elsewhere.
 """
 
 import json
-from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from typing import TYPE_CHECKING, Any, Final
 
 from civsync.core.codes import Code
 from civsync.documents.findings import Findings
 from civsync.documents.hints import did_you_mean
-from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence
+from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence, key_path
 from civsync.documents.schema_files import schema_text
 
 if TYPE_CHECKING:
@@ -44,14 +43,6 @@ def check_shape(root: Node, findings: Findings) -> None:
         node = _node_at(root, path)
         if not isinstance(node, Refused):
             _say(error, path, node, findings)
-
-
-def key_path(path: Iterable[str | int]) -> str:
-    """Return a path as people write it: "models[3].files[0].type"."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return text.removeprefix(".")
 
 
 def _is_integer(value: object) -> bool:

@@ -1,5 +1,6 @@
 """A document as nodes that know their line and column (1-based); no text is read here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Value = str | int | float | bool | None
@@ -65,3 +66,11 @@ class Refused:
 
 
 Node = Scalar | Sequence | Mapping | Refused
+
+
+def key_path(path: Iterable[str | int]) -> str:
+    """Return a path as people write it: "models[3].files[0].type"."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")

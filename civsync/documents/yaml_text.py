@@ -17,7 +17,7 @@ import yaml
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
 from civsync.core.limits import DOCUMENT_DEPTH, JSON_INT_DIGITS, MANIFEST_BYTES
-from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value
+from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value, key_path
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -51,6 +51,8 @@ _FLOAT: Final = re.compile(
 )
 _NOT_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is not `c-printable` (YAML 1.2.2, section 5.1)."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
@@ -172,7 +174,12 @@ class _Reading:
         line, column = _start(event)
         plain = event.implicit[0] and event.tag is None
         value: Value = event.value
-        if plain:
+        if _SURROGATE.search(event.value):
+            # Written as an escape; PyYAML without libyaml lets it through.
+            message = "half of a surrogate pair is no character"
+            self._note(Code.MANIFEST_SYNTAX, message, line, column)
+            value = ""
+        elif plain:
             value = self._resolved(event.value, line, column)
         return Scalar(value=value, text=event.value, plain=plain, line=line, column=column)
 
@@ -244,12 +251,20 @@ class _Reading:
         message = f"`{key.text}` stands twice in one mapping: lines {first.line} and {key.line}"
         self._note(Code.DUPLICATE_KEY, message, key.line, key.column)
 
+    def _path(self) -> Iterator[str | int]:
+        """Yield the steps from the root to what is being read."""
+        for node in self.stack:
+            if isinstance(node, _OpenSequence):
+                yield len(node.items)
+            elif node.key is not None:
+                yield node.key.text
+
     # --- problems -----------------------------------------------------------------------
 
     def _note(
         self, code: Code, message: str, line: int | None, column: int | None, hint: str = ""
     ) -> None:
-        place = Place(document=self.name, line=line, column=column)
+        place = Place(document=self.name, line=line, column=column, key=key_path(self._path()))
         self.problems.append(Problem(code=code, message=message, place=place, hint=hint))
 
     def _fail(self, message: str, line: int | None, column: int | None, hint: str = "") -> NoReturn:

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
@@ -219,9 +221,9 @@ ONE = "version: 1\nmodels:\n  - "
         pytest.param("version: 2\n" + NONE, Code.MANIFEST_INVALID, 1, 10, "version", id="newer"),
         pytest.param("version: 1.0\n" + NONE, Code.MANIFEST_INVALID, 1, 10, "version", id="1.0"),
         pytest.param("version: '1'\n" + NONE, Code.MANIFEST_INVALID, 1, 10, "version", id="'1'"),
-        pytest.param(TOP + "version: 1\n", Code.DUPLICATE_KEY, 3, 1, "", id="duplicate key"),
+        pytest.param(TOP + "version: 1\n", Code.DUPLICATE_KEY, 3, 1, "version", id="duplicate key"),
         pytest.param(TOP + "layuot: flat\n", Code.UNKNOWN_KEY, 3, 1, "layuot", id="unknown key"),
-        pytest.param(TOP + "root: &r x\n", Code.YAML_ALIAS, 3, 7, "", id="anchor"),
+        pytest.param(TOP + "root: &r x\n", Code.YAML_ALIAS, 3, 7, "root", id="anchor"),
         pytest.param(TOP + "<<: {a: 1}\n", Code.YAML_ALIAS, 3, 1, "", id="merge key"),
         pytest.param(TOP + "\troot: x\n", Code.MANIFEST_SYNTAX, 3, 1, "", id="tab"),
         # the root
@@ -330,7 +332,7 @@ ONE = "version: 1\nmodels:\n  - "
             Code.MANIFEST_INVALID, 3, 25, "models[0].version", id="version true",
         ),
         pytest.param(
-            ONE + "{model: 1, version: }\n",
+            ONE + "{model: 1, version: ~}\n",
             Code.MANIFEST_INVALID, 3, 25, "models[0].version", id="version null",
         ),
         pytest.param(
@@ -478,8 +480,8 @@ searches: [{tag: style}]
         (Code.AMBIGUOUS_ID, 7, 5, "models[0]"),
         (Code.MANIFEST_INVALID, 9, 14, "models[1].version"),
         (Code.BAD_TEMPLATE, 10, 16, "models[1].directory"),
-        (Code.DUPLICATE_KEY, 11, 5, ""),
-        (Code.YAML_ALIAS, 12, 5, ""),
+        (Code.DUPLICATE_KEY, 11, 5, "models[1].directory"),
+        (Code.YAML_ALIAS, 12, 5, "models[2]"),
         (Code.UNKNOWN_KEY, 14, 5, "models[3].verison"),
         (Code.NOT_YET, 15, 11, "searches"),
     ]
@@ -555,3 +557,40 @@ def test_the_defaults_of_the_schema_are_those_of_the_program() -> None:
 def test_an_unknown_schema_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         schema_text("../pyproject")
+
+
+# --- any input ----------------------------------------------------------------------------
+
+KEYS = sorted(
+    key for schema in subschemas(SCHEMA) for key in schema if isinstance(schema.get(key), dict)
+)
+WORDS = st.sampled_from(
+    [*KEYS, "latest", "civitai.com/models/1", "sd1:vae:civitai:1@2", "{name}.{ext}", "../x", "1.10"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def faults(text: str) -> tuple[Problem, ...]:
+    try:
+        read_manifest(text)
+    except DocumentError as error:
+        return error.problems
+    return ()
+
+
+@given(st.dictionaries(WORDS, ANYTHING), ANYTHING)
+def test_any_document_is_a_manifest_or_a_list_of_problems_with_places(
+    top: dict[str, object], model: object
+) -> None:
+    text = json.dumps({"version": 1, "models": [model], **top})
+    assert all(problem.place.line == 1 for problem in faults(text))
+
+
+@given(st.text() | st.binary())
+def test_any_text_is_a_manifest_or_a_list_of_problems(source: str | bytes) -> None:
+    with pytest.raises(DocumentError):
+        read_manifest(source)
