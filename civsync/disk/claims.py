@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import re
-import secrets
 import stat
 from dataclasses import dataclass
 from enum import Enum
@@ -54,7 +53,7 @@ class Claim:
 
 def new_claim(sha256: str) -> str:
     """Return a file name for a claim of this process that nobody has used."""
-    return f"{sha256}.{os.getpid()}-{this_host()}-{secrets.token_hex(6)}.claim"
+    return f"{sha256}.{os.getpid()}-{this_host()}-{os.urandom(6).hex()}.claim"
 
 
 def parse_claim(name: str) -> Claim | None:

@@ -6,7 +6,6 @@ would lie (the PostgreSQL "fsyncgate"). Callers drop what could not be flushed.
 
 import contextlib
 import os
-import secrets
 import sys
 
 from civsync.disk.faults import NO_LINKS
@@ -40,7 +39,7 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
 
     Raises OSError; then the old content stands and nothing is left behind.
     """
-    temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     fd = folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         try:

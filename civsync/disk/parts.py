@@ -7,7 +7,6 @@ elsewhere, is copied first and never written to. What a dead process left is tak
 
 import contextlib
 import os
-import shutil
 import stat
 import threading
 import time
@@ -18,7 +17,15 @@ from typing import Final
 from civsync.core.errors import SafetyError
 from civsync.core.limits import PART_DAYS, TRASH_DAYS
 from civsync.core.names import SafePath
-from civsync.disk.claims import busy, claim_part, claims_for, copy_fresh, drop_idle, part_name
+from civsync.disk.claims import (
+    busy,
+    claim_part,
+    claims_for,
+    copy_fresh,
+    drop_idle,
+    parse_claim,
+    part_name,
+)
 from civsync.disk.faults import faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.part import HeldPart
@@ -108,6 +115,11 @@ class DiskParts:
         with faults_of("measure", place):
             while not os.path.exists(place) and place != os.path.dirname(place):
                 place = os.path.dirname(place)
+            if hasattr(os, "statvfs"):
+                status = os.statvfs(place)
+                return status.f_bavail * status.f_frsize
+            import shutil  # noqa: PLC0415 - it loads every archive module, for Windows alone
+
             return shutil.disk_usage(place).free
 
     def sweep(self, now_ns: int, *, wanted: Collection[str] = frozenset()) -> int:
@@ -118,15 +130,18 @@ class DiskParts:
         """
         count = 0
         with contextlib.suppress(OSError):
-            count += self._trash.sweep(TRASH, TRASH_DAYS * _DAY_S)
-            count += self._trash.sweep(QUARANTINE, PART_DAYS * _DAY_S)
+            count += self._trash.sweep(TRASH, now_ns / 1e9 - TRASH_DAYS * _DAY_S)
+            count += self._trash.sweep(QUARANTINE, now_ns / 1e9 - PART_DAYS * _DAY_S)
         limit_ns = now_ns - PART_DAYS * _DAY_S * 1_000_000_000
         with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
             for name in folder.names():
-                if name.split(".", 1)[0] in wanted:
-                    continue
                 status = folder.find(name)
-                if status is not None and status.st_mtime_ns < limit_ns:
+                if status is None:
+                    continue
+                # A claim with a second name was published; only its own removal was cut off.
+                published = status.st_nlink > 1 and parse_claim(name) is not None
+                idle = status.st_mtime_ns < limit_ns and name.split(".", 1)[0] not in wanted
+                if published or idle:
                     count += drop_idle(folder, name)
         return count
 

@@ -8,9 +8,7 @@ empty mount point, or retiring what seems to be gone, are the mistakes that this
 
 import errno
 import os
-import secrets
 import stat
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,11 +69,11 @@ class Root:
             self.beneath.folder(CONTROL, make=True) as folder,
         ):
             if self._root_id is None:
-                self._root_id = str(uuid.uuid4())
+                self._root_id = os.urandom(16).hex()
                 marker = _Marker(schema=_SCHEMA, schema_version=_VERSION, root_id=self._root_id)
                 write_whole(folder, _MARKER, pretty(encode(marker)))
             else:
-                probe = f".{secrets.token_hex(4)}.tmp"
+                probe = f".{os.urandom(4).hex()}.tmp"
                 os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
                 folder.unlink(probe)
         if recall_root(self._state_dir, self.beneath.root) != self._root_id:

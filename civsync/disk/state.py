@@ -7,7 +7,6 @@ costs the guard against unmounted disks and a few milliseconds, never a run.
 import contextlib
 import hashlib
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -75,7 +74,7 @@ def _read(place: str, kind: type[T]) -> T | None:
 
 
 def _write(place: str, record: RootRecord | Memo) -> None:
-    temporary = f"{place}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{place}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     try:
         data = pretty(encode(record))
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)

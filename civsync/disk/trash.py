@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable
@@ -113,13 +112,13 @@ class Trash:
                         return True
         return False
 
-    def sweep(self, place: str, older_than_s: float) -> int:
-        """Delete what came here longer ago than that; returns the number of files."""
+    def sweep(self, place: str, before: float) -> int:
+        """Delete what came here before that time (Unix seconds); returns the number of files."""
         count = 0
         with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as bin_:
             for name in bin_.names():
                 found = _NAME.match(name)
-                if found is None or self._now() - int(found["seconds"]) <= older_than_s:
+                if found is None or int(found["seconds"]) >= before:
                     continue
                 bin_.unlink(name)
                 with contextlib.suppress(OSError):
@@ -140,7 +139,7 @@ class Trash:
             return digest_file(file).sha256 == sha256
 
     def _new_name(self, sha256: str) -> str:
-        return f"{sha256 or UNHASHED}.{int(self._now())}.{secrets.token_hex(6)}.retired"
+        return f"{sha256 or UNHASHED}.{int(self._now())}.{os.urandom(6).hex()}.retired"
 
     def _describe(self, bin_: Folder, kept: str, path: str, sha256: str, reason: str) -> None:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))

@@ -1,6 +1,7 @@
 """What every Ledger promises: a crash loses no ownership, and gives none away."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,10 @@ def test_notes_go_on_after_a_commit(world: World) -> None:
     world.ledger.commit(Receipt(root_id="x"))
     world.ledger.placed(replace(OWNED, path=OTHER))
     assert set(world.again().ledger.read().owned) == {OTHER}
+
+
+def test_workers_may_write_notes_at_the_same_time(world: World) -> None:
+    paths = [parse_path(f"loras/{number}.safetensors") for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: world.ledger.placed(replace(OWNED, path=path)), paths))
+    assert set(world.again().ledger.read().owned) == set(paths)

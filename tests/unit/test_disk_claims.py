@@ -178,6 +178,16 @@ def test_sweeping_deletes_what_waited_long_enough_and_nothing_else(root: Root) -
     assert os.listdir(root.path / ".civsync/parts") == [f"{wanted}.part"]
 
 
+def test_a_second_name_that_a_kill_left_of_a_published_file_is_swept_at_once(root: Root) -> None:
+    (root.path / "a.pt").write_bytes(DATA)
+    claim = root.path / ".civsync/parts" / claim_name(dead_pid(), this_host())
+    claim.parent.mkdir()
+    os.link(root.path / "a.pt", claim)
+    assert DiskParts(root).sweep(time.time_ns(), wanted={SHA256}) == 1
+    assert not claim.exists()
+    assert (root.path / "a.pt").read_bytes() == DATA
+
+
 @pytest.mark.parametrize(("days", "swept"), [(TRASH_DAYS - 1, 0), (TRASH_DAYS + 1, 1)])
 def test_trash_is_kept_for_its_days_however_old_the_file_is(
     root: Root, days: int, swept: int
