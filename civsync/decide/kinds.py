@@ -75,7 +75,9 @@ _REST: Final = ("Archive", "Training Data", "Workflow", "Config", "Other")
 
 def extension(name: str) -> str:
     """Return the extension that a file of this name would have on disk, in lower case."""
-    return split_suffix(safe_name(name))[1].removeprefix(".").lower()
+    # Making a name safe never touches an extension that is one already.
+    suffix = split_suffix(name)[1] or split_suffix(safe_name(name))[1]
+    return suffix[1:].lower()
 
 
 def true_format(name: str, label: str) -> str:

@@ -6,17 +6,27 @@ Unicode: all that would are told apart by their file ids.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Generic
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import LockedEntry, LockedFile, LockedModel, LockedVersion, sort_key
-from civsync.core.names import SafeName, SafePath, collision_key, join, marked, split_suffix
+from civsync.core.names import (
+    SafeName,
+    SafePath,
+    collision_key,
+    join,
+    marked,
+    safe_name,
+    split_suffix,
+)
 from civsync.core.request import Layout, Manifest, Placement
 from civsync.decide.kinds import WEIGHT_TYPES, stands_for_model
 from civsync.documents.layout_tables import FILE_TYPE_PLACED_AS, FORMAT_PLACED_AS
-from civsync.documents.templates import FIELDS, Field, Template
+from civsync.documents.templates import EMPTY, Field, Rendered, Template
 
 _ROUNDS = 10
 """Marks may make a new collision; so many rounds are far more than names can be made to need."""
@@ -37,14 +47,7 @@ def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEnt
     ]
     _part([site for group in sites for site in group])
     return tuple(
-        replace(
-            locked,
-            priority=wanted[locked.key].priority,
-            files=tuple(
-                file if file.path == site.path else replace(file, path=site.path)
-                for file, site in zip(locked.files, group, strict=True)
-            ),
-        )
+        _moved(locked, group, wanted[locked.key].priority)
         for locked, group in zip(known, sites, strict=True)
     )
 
@@ -70,17 +73,24 @@ def directory_template(
     return layout.by_model_type.get(model_type, layout.fallback)
 
 
-@dataclass(slots=True, kw_only=True)
+def _moved(locked: LockedEntry, sites: Sequence["_Site"], priority: int) -> LockedEntry:
+    """Return `locked` with the paths of `sites`; itself, if nothing changes."""
+    if priority == locked.priority and all(site.path == site.file.path for site in sites):
+        return locked
+    files = tuple(replace(site.file, path=site.path) for site in sites)
+    return replace(locked, priority=priority, files=files)
+
+
 class _Site:
-    """Where one file shall go. The name changes while sites are told apart."""
+    """Where one file shall go. The path changes while sites are told apart."""
 
-    file: LockedFile
-    directory: SafePath
-    name: SafeName
+    __slots__ = ("directory", "file", "name", "path")
 
-    @property
-    def path(self) -> SafePath:
-        return join(self.directory, self.name)
+    def __init__(self, file: LockedFile, directory: SafePath, name: SafeName) -> None:
+        self.file = file
+        self.directory = directory
+        self.name = name
+        self.path = join(directory, name)
 
     @property
     def is_marked(self) -> bool:
@@ -92,80 +102,116 @@ class _Site:
             stem, suffix = split_suffix(self.name)
             self.name = SafeName(f"{stem}_{suffix}")
         self.name = marked(self.name, self.file.file_id)
+        self.path = join(self.directory, self.name)
+
+    def follow(self, other: "_Site") -> None:
+        """Go where the same file goes for another entry."""
+        self.directory, self.name, self.path = other.directory, other.name, other.path
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What templates may tell of one file."""
+
+    model: LockedModel
+    version: LockedVersion
+    file: LockedFile
+
+
+_VALUES: Final[Mapping[str, Callable[[_Facts], str]]] = MappingProxyType(
+    {
+        "type": lambda facts: facts.model.type,
+        "base_model": lambda facts: facts.version.base_model,
+        "creator": lambda facts: facts.model.creator,
+        "model": lambda facts: facts.model.name,
+        "model_id": lambda facts: str(facts.model.id),
+        "version": lambda facts: facts.version.name,
+        "version_id": lambda facts: str(facts.version.id),
+        "file_id": lambda facts: str(facts.file.file_id),
+        "name": lambda facts: _split(facts.file)[0],
+        "ext": lambda facts: _split(facts.file)[1],
+        "format": lambda facts: facts.file.format,
+        "precision": lambda facts: facts.file.precision,
+        "quant": lambda facts: facts.file.quant,
+        "size": lambda facts: facts.file.size_class,
+        "nsfw": lambda facts: "nsfw" if facts.model.nsfw else "sfw",
+        "tag": lambda facts: facts.model.tag,
+    }
+)
+"""The raw value of every field of a template."""
+
+
+def _split(file: LockedFile) -> tuple[str, str]:
+    """Return the name of a file without its extension, and that without its dot."""
+    stem, suffix = split_suffix(file.name.rstrip(". "))
+    return stem, suffix.removeprefix(".")
+
+
+class _Filler(Generic[Rendered]):
+    """A template that reads only what it names, and renders the same values once."""
+
+    def __init__(self, template: Template[Rendered]) -> None:
+        pieces = (piece for component in template.components for piece in component)
+        self._used = tuple({piece.name for piece in pieces if isinstance(piece, Field)})
+        self._template = template
+        self._rendered: dict[tuple[str, ...], Rendered] = {}
+
+    def shared(self, facts: _Facts) -> Rendered:
+        """Return what many files may have in common."""
+        values = tuple([_VALUES[name](facts) for name in self._used])
+        if values not in self._rendered:
+            fields = dict(zip(self._used, values, strict=True))
+            self._rendered[values] = self._template.render(fields)
+        return self._rendered[values]
+
+    def own(self, facts: _Facts) -> Rendered:
+        """Return what is the file's own; its id is put in where the values were not safe."""
+        fields = {name: _VALUES[name](facts) for name in self._used}
+        return self._template.render(fields, mark=facts.file.file_id)
 
 
 class _Renderer:
-    """Fills templates in; what many files share is rendered once."""
+    """Makes paths out of the manifest's templates, each of which is read once."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._directories: dict[str, tuple[Template[SafePath], tuple[str, ...]]] = {}
-        self._names: dict[str, Template[SafeName]] = {}
-        self._rendered: dict[tuple[str, ...], SafePath] = {}
+        self._directories: dict[str, _Filler[SafePath]] = {}
+        self._names: dict[str, _Filler[SafeName]] = {}
 
     def site(self, locked: LockedEntry, file: LockedFile, placement: Placement) -> _Site:
-        model = next((each for each in locked.models if each.id == file.model_id), None)
-        version = next((each for each in locked.versions if each.id == file.version_id), None)
-        if model is None or version is None:
-            raise UserError(
-                Code.LOCK_INVALID,
-                f"the lock does not say what model and version file {file.file_id} belongs to",
-                subject=locked.key,
-            )
-        fields = _fields(model, version, file)
+        facts = _facts(locked, file)
         text = directory_template(
             self._layout,
             placement,
-            model_type=model.type,
+            model_type=facts.model.type,
             file_type=file.type,
             file_format=file.format,
         )
-        return _Site(
-            file=file,
-            directory=self._directory(text, fields),
-            name=self._name(placement.filename, fields, file),
-        )
-
-    def _directory(self, text: str, fields: dict[str, str]) -> SafePath:
         if text not in self._directories:
-            template = Template.parse(text, kind="directory")
-            pieces = (piece for component in template.components for piece in component)
-            used = tuple(piece.name for piece in pieces if isinstance(piece, Field))
-            self._directories[text] = (template, used)
-        template, used = self._directories[text]
-        key = (text, *(fields[name] for name in used))
-        if key not in self._rendered:
-            self._rendered[key] = template.render(fields)
-        return self._rendered[key]
+            self._directories[text] = _Filler(Template.parse(text, kind="directory"))
+        directory = self._directories[text].shared(facts)
+        return _Site(file, directory, self._name(placement.filename, facts))
 
-    def _name(self, filename: str | None, fields: dict[str, str], file: LockedFile) -> SafeName:
-        text = filename or ("{name}.{ext}" if fields["ext"] else "{name}")
+    def _name(self, text: str | None, facts: _Facts) -> SafeName:
+        if text is None:
+            own = facts.file.name.rstrip(". ")
+            return safe_name(own or EMPTY, mark=facts.file.file_id)
         if text not in self._names:
-            self._names[text] = Template.parse(text, kind="filename")
-        return self._names[text].render(fields, mark=file.file_id)
+            self._names[text] = _Filler(Template.parse(text, kind="filename"))
+        return self._names[text].own(facts)
 
 
-def _fields(model: LockedModel, version: LockedVersion, file: LockedFile) -> dict[str, str]:
-    stem, suffix = split_suffix(file.name.rstrip(". "))
-    values = (
-        model.type,
-        version.base_model,
-        model.creator,
-        model.name,
-        str(model.id),
-        version.name,
-        str(version.id),
-        str(file.file_id),
-        stem,
-        suffix.removeprefix("."),
-        file.format,
-        file.precision,
-        file.quant,
-        file.size_class,
-        "nsfw" if model.nsfw else "sfw",
-        model.tag,
+def _facts(locked: LockedEntry, file: LockedFile) -> _Facts:
+    for model in locked.models:
+        if model.id == file.model_id:
+            for version in locked.versions:
+                if version.id == file.version_id:
+                    return _Facts(model, version, file)
+    raise UserError(
+        Code.LOCK_INVALID,
+        f"the lock does not say what model and version file {file.file_id} belongs to",
+        subject=locked.key,
     )
-    return dict(zip(FIELDS, values, strict=True))
 
 
 def _part(sites: Sequence[_Site]) -> None:
@@ -194,7 +240,12 @@ def _clashing(sites: Iterable[_Site]) -> list[_Site]:
     at: dict[str, list[_Site]] = defaultdict(list)
     for site in sites:
         at[collision_key(site.path)].append(site)
-    directories = {key[:end] for key in at for end, char in enumerate(key) if char == "/"}
+    directories: set[str] = set()
+    for key in at:
+        parent = key.rpartition("/")[0]
+        while parent and parent not in directories:
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
     clashing: list[_Site] = []
     for key, group in at.items():
         if len({site.file.file_id for site in group}) > 1 or key in directories:
@@ -202,5 +253,5 @@ def _clashing(sites: Iterable[_Site]) -> list[_Site]:
         elif len(group) > 1:
             first = min(group, key=lambda site: site.path)
             for site in group:
-                site.directory, site.name = first.directory, first.name
+                site.follow(first)
     return clashing

@@ -36,7 +36,7 @@ def check_version(version: RemoteVersion, model: RemoteModel) -> tuple[Remark, .
     remarks: list[Remark] = []
     if version.early_access or version.early_access_until:
         until = version.early_access_until or "a date that Civitai does not say"
-        remarks.append(("early-access", f"{where} is in paid early access until {until}"))
+        remarks.append(("early-access", f"{where} is sold as early access until {until}"))
     if model.mode == "TakenDown":
         remarks.append(("taken-down", f"Civitai's moderators took the pictures of {where} down"))
     return tuple(remarks)

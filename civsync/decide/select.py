@@ -8,6 +8,7 @@ judges scans or hashes; `civsync.decide.policy` does that for what was chosen.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
 from civsync.core.codes import Code
@@ -15,7 +16,7 @@ from civsync.core.errors import UserError
 from civsync.core.request import FileSelector, Preference, Request
 from civsync.decide.kinds import PICKLE, is_weights, known_as, main_files, type_rank
 
-LISTED = 20
+LISTED: Final = 20
 """How many files or versions an error lists before it says "and more"."""
 
 
