@@ -17,7 +17,10 @@ from civsync.core.questions import Question, QuestionAnswer
 from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
 
 Sink = Callable[[memoryview | bytes], None]
-"""Takes the next bytes of a body, in order; may raise a CivsyncError to stop it."""
+"""Takes the next bytes of a body, in order; may raise a CivsyncError to stop it.
+
+A view is valid during the call only: its buffer is used again.
+"""
 
 
 class Clock(Protocol):

@@ -28,18 +28,20 @@ class Change:
 
 
 def changes_between(old: Lock, new: Lock) -> list[Change]:
-    """Return what changed, in the order of the new lock, removed entries last."""
+    """Return what changed, in the order of the new lock, removed entries last.
+
+    An entry that went and one that came for the same model are one change.
+    """
     before = {entry.key: entry for entry in old.entries}
     after = {entry.key for entry in new.entries}
-    changes = [
-        Change(kind=kind, key=entry.key, old=before.get(entry.key), new=entry)
-        for entry in new.entries
-        if (kind := _kind(before.get(entry.key), entry))
-    ]
+    gone = {_model(entry): entry for entry in old.entries if entry.key not in after}
+    changes = []
+    for entry in new.entries:
+        was = before.get(entry.key) or gone.pop(_model(entry), None)
+        if kind := _kind(was, entry):
+            changes.append(Change(kind=kind, key=entry.key, old=was, new=entry))
     changes += [
-        Change(kind="removed", key=entry.key, old=entry, new=None)
-        for entry in old.entries
-        if entry.key not in after
+        Change(kind="removed", key=entry.key, old=entry, new=None) for entry in gone.values()
     ]
     return changes
 
@@ -81,6 +83,10 @@ def _kind(old: LockedEntry | None, new: LockedEntry) -> str:
     if [file.path for file in old.files] != [file.path for file in new.files]:
         return "moved"
     return ""
+
+
+def _model(entry: LockedEntry) -> int | str:
+    return entry.models[0].id if entry.models else entry.key
 
 
 def _content(file: LockedFile) -> tuple[int, int, str]:

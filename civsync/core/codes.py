@@ -420,9 +420,9 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             " promises (a pickle named .safetensors, say). It is kept in quarantine.",
         ),
         Code.CONTENT_CHANGED: _integrity(
-            "Find out why; then accept it with `civsync lock --upgrade`.",
+            "Find out why; to accept it, remove the entry, run `civsync lock`, and add it again.",
             "Civitai now publishes another SHA-256 under the same file id. That should never"
-            " happen, so the lock is left as it is.",
+            " happen, so the lock is left as it is, also by an upgrade.",
         ),
         Code.DIFFERS: _integrity(
             "Run `civsync sync --force-modified` to fetch it again; the changed one goes to trash.",

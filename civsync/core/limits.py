@@ -58,8 +58,8 @@ REDIRECTS: Final = 5
 API_PARALLEL: Final = 3
 """Metadata requests at the same time (good manners: two to four)."""
 
-API_SPACING_S: Final = 0.05
-"""Least time between two requests to the API origin."""
+API_SPACING_S: Final = 0.005
+"""Least time between two requests to the API origin: it spreads bursts, no more."""
 
 API_ATTEMPTS: Final = 6
 """Tries of one metadata request; eight consecutive 503s of the search backend were seen."""

@@ -49,6 +49,8 @@ def safe_name(
     idempotent. With `keep_suffix` false there is no extension to protect (directories).
     `room` is the most bytes that the name may take, at least 32.
     """
+    if len(text) <= room and "/" not in text and _PLAIN_PATH.match(text):
+        return SafeName(text)
     name = _disarm(_clean(text))
     if name == text and len(name.encode()) <= room:
         return SafeName(name)

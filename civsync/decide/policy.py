@@ -34,7 +34,7 @@ def check_version(version: RemoteVersion, model: RemoteModel) -> tuple[Remark, .
     if not version.files:
         raise UserError(Code.UNLOCKABLE, f"{where} has no files", data=data)
     remarks: list[Remark] = []
-    if version.early_access or version.early_access_until:
+    if version.early_access:
         until = version.early_access_until or "a date that Civitai does not say"
         remarks.append(("early-access", f"{where} is sold as early access until {until}"))
     if model.mode == "TakenDown":

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from civsync.documents.layout_tables import (
     DEFAULT_DIRECTORY,
     FILE_TYPE_DIRECTORIES,

@@ -32,23 +32,15 @@ if TYPE_CHECKING:
     from civsync.engine.run import Outcome
 
 
-class PruneLimit(click.ParamType[AllowPrune]):
-    """A number of files, or "all"."""
-
-    name = "N|all"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> AllowPrune:
-        """Return how many files may be retired."""
-        if isinstance(value, AllowPrune):
-            return value
-        text = str(value)
-        if text == "all":
-            return AllowPrune(None)
-        if not text.isdecimal():
-            self.fail(f"{text!r} is neither a number of files nor `all`.", param, ctx)
-        return AllowPrune(int(text))
+def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) -> AllowPrune:
+    """Read "12" or "all"; without the flag nothing beyond the guard may go."""
+    if value is None:
+        return AllowPrune(0)
+    if value == "all":
+        return AllowPrune(None)
+    if not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is neither a number of files nor `all`.")
+    return AllowPrune(int(value))
 
 
 @click.command()
@@ -66,7 +58,12 @@ class PruneLimit(click.ParamType[AllowPrune]):
     envvar="CIVSYNC_PRUNE_FIRST",
     help="Retire before downloading, and even if a download fails.",
 )
-@click.option("--allow-prune", type=PruneLimit(), help="Let this many files be retired.")
+@click.option(
+    "--allow-prune",
+    callback=_prune_limit,
+    metavar="N|all",
+    help="Let this many files be retired.",
+)
 @click.option(
     "--force-modified", is_flag=True, help="Replace files you changed; yours go to trash."
 )
@@ -105,7 +102,7 @@ def command(
     dry_run: bool,
     no_prune: bool,
     prune_first: bool,
-    allow_prune: AllowPrune | None,
+    allow_prune: AllowPrune,
     force_modified: bool,
     new_root: bool,
     offline: bool,
@@ -147,7 +144,7 @@ def command(
         goal=goal,
         disk=disk,
         allowance=allowance,
-        allow_prune=allow_prune or AllowPrune(0),
+        allow_prune=allow_prune,
         hash_all=verify == "all",
         manner=Manner(jobs=jobs, fail_fast=fail_fast, prune_first=prune_first, offline=offline),
     )
