@@ -10,7 +10,7 @@ from civsync.core.codes import Code
 from civsync.core.disk import Receipt
 from civsync.core.errors import SafetyError
 from civsync.core.limits import PRUNE_FILES, PRUNE_SHARE
-from civsync.core.plan import Plan
+from civsync.core.plan import Plan, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,15 @@ def check_prune(plan: Plan, receipt: Receipt, allowed: AllowPrune) -> None:
 
     Files of an entry or model that is still wanted (a new version replaces them) do not
     count. The limit is the larger of ten files and a quarter of what civsync owns; retiring
-    everything is always stopped.
+    everything that is left is always stopped.
     """
     dropped = [action.owned for action in plan.retires if not action.replaced]
     if not dropped or allowed.count is None or len(dropped) <= allowed.count:
         return
     owned = len(receipt.owned)
-    everything = len(dropped) == owned
+    # What is gone from the disk already must not make an emptied manifest look like an edit.
+    released = sum(isinstance(action, Release) for action in plan.actions)
+    everything = len(dropped) + released == owned
     if not everything and len(dropped) <= max(PRUNE_FILES, int(owned * PRUNE_SHARE)):
         return
     size = sum(each.stamp.size for each in dropped)

@@ -6,14 +6,23 @@ reads no disk; it believes the inventory it is given.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from civsync.core.codes import Code
-from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Owned, Receipt, Regular, Stamp
+from civsync.core.disk import (
+    Absent,
+    Inventory,
+    Linked,
+    Obstacle,
+    Owned,
+    Receipt,
+    Regular,
+    Sight,
+)
 from civsync.core.errors import CivsyncError, IntegrityError, SafetyError
 from civsync.core.lock import Lock
-from civsync.core.names import SafePath, collision_key
+from civsync.core.names import SafePath
 from civsync.core.plan import (
     Action,
     Blocked,
@@ -27,6 +36,7 @@ from civsync.core.plan import (
     Satisfied,
     Want,
 )
+from civsync.decide.leftovers import Leftovers, content_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,58 +111,20 @@ def make_plan(
     """
     allowance = allowance or Allowance()
     wants = wanted_files(lock)
-    spare = _spare_files(wants, inventory, receipt)
-    actions: list[Action] = []
-    moved: set[SafePath] = set()
-    for path in sorted(wants):
-        action = _for_wanted(wants[path], inventory, receipt, allowance, spare)
-        if isinstance(action, Move):
-            moved.add(action.source.path)
-        actions.append(action)
-    still_wanted = _Wanted.of(wants.values())
-    for path in sorted(receipt.owned):
-        if path in wants or path in moved:
+    leftovers = Leftovers(wants, inventory, receipt)
+    actions = [
+        _for_wanted(wants[path], inventory, receipt, allowance, leftovers) for path in sorted(wants)
+    ]
+    for owned in leftovers.remaining():
+        sight = inventory.get(owned.path, Absent())
+        if leftovers.is_another_spelling(owned.path, sight):
+            # Retiring it would take away the file that is wanted.
+            actions.append(Release(owned=owned, missing=True))
             continue
-        action_for_owned = _for_unwanted(
-            receipt.owned[path], inventory, still_wanted, prune=allowance.prune
-        )
-        if action_for_owned is not None:
-            actions.append(action_for_owned)
+        action = _for_unwanted(owned, sight, leftovers, prune=allowance.prune)
+        if action is not None:
+            actions.append(action)
     return Plan(actions=tuple(actions))
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Entries and models that the lock still wants something of."""
-
-    entries: frozenset[str]
-    models: frozenset[int]
-
-    @staticmethod
-    def of(wants: Iterable[Want]) -> "_Wanted":
-        entries: set[str] = set()
-        models: set[int] = set()
-        for want in wants:
-            entries.add(want.entry.key)
-            models.add(want.file.model_id)
-        return _Wanted(frozenset(entries), frozenset(models))
-
-    def covers(self, owned: Owned) -> bool:
-        return owned.entry in self.entries or owned.model_id in self.models
-
-
-def _spare_files(
-    wants: Mapping[SafePath, Want], inventory: Inventory, receipt: Receipt
-) -> dict[str, list[Owned]]:
-    """Owned, unchanged files that no path of the lock wants where they are, by content."""
-    spare: dict[str, list[Owned]] = {}
-    for path, owned in sorted(receipt.owned.items()):
-        sight = inventory.get(path)
-        if path in wants or not isinstance(sight, Regular):
-            continue
-        if _content(sight, owned.stamp, owned.sha256) == owned.sha256:
-            spare.setdefault(owned.sha256, []).append(owned)
-    return spare
 
 
 def _for_wanted(
@@ -160,7 +132,7 @@ def _for_wanted(
     inventory: Inventory,
     receipt: Receipt,
     allowance: Allowance,
-    spare: dict[str, list[Owned]],
+    leftovers: Leftovers,
 ) -> Action:
     path = want.path
     if not want.file.sha256:
@@ -168,7 +140,7 @@ def _for_wanted(
     sight = inventory.get(path, Absent())
     match sight:
         case Absent():
-            source = _take_spare(spare, want)
+            source = leftovers.take(want.file.sha256)
             return Move(want=want, source=source) if source else Fetch(want=want)
         case Linked(at=at, kind=kind):
             return Blocked(want=want, error=_linked(path, at, kind))
@@ -178,7 +150,7 @@ def _for_wanted(
             )
             return Blocked(want=want, error=error)
         case Regular():
-            return _for_regular(want, sight, receipt, allowance, spare)
+            return _for_regular(want, sight, receipt, allowance, leftovers)
         case _:
             assert_never(sight)
 
@@ -188,12 +160,12 @@ def _for_regular(
     sight: Regular,
     receipt: Receipt,
     allowance: Allowance,
-    spare: dict[str, list[Owned]],
+    leftovers: Leftovers,
 ) -> Action:
     path, file = want.path, want.file
     owned = receipt.owned.get(path)
     if owned is not None:
-        content = _content(sight, owned.stamp, owned.sha256)
+        content = content_of(sight, owned.stamp, owned.sha256)
         if content == file.sha256:
             touched = owned.stamp != sight.stamp or owned.sha256 != file.sha256
             return Keep(want=want, stamp=sight.stamp if touched else None)
@@ -204,46 +176,29 @@ def _for_regular(
                 want=want, old=sight.stamp, old_sha256=content or "unknown", modified=True
             )
         return Blocked(want=want, error=_modified(path))
+    ours = leftovers.take_spelling(path, sight)
+    if ours is not None:
+        if ours.sha256 == file.sha256:
+            return Move(want=want, source=ours)
+        # It stays ours under the old name until the next look, so that an interrupted
+        # replacement loses nothing.
+        return Replace(want=want, old=sight.stamp, old_sha256=ours.sha256)
     known = receipt.known.get(path)
-    content = _content(sight, known.stamp, known.sha256) if known else sight.sha256
+    content = content_of(sight, known.stamp, known.sha256) if known else sight.sha256
     if content == file.sha256:
-        renamed = _same_file_by_another_name(want, sight.stamp, spare)
-        if renamed is not None:
-            return Move(want=want, source=renamed)
         return Satisfied(want=want, stamp=sight.stamp)
     return Blocked(want=want, error=_foreign(want, sight))
 
 
-def _content(sight: Regular, stamp: Stamp, sha256: str) -> str | None:
-    if sight.sha256 is not None:
-        return sight.sha256
-    return sha256 if sight.stamp == stamp else None
-
-
-def _take_spare(spare: dict[str, list[Owned]], want: Want) -> Owned | None:
-    candidates = spare.get(want.file.sha256)
-    return candidates.pop(0) if candidates else None
-
-
-def _same_file_by_another_name(
-    want: Want, stamp: Stamp, spare: dict[str, list[Owned]]
-) -> Owned | None:
-    """On a disk that folds case, a file seen under its new name may be ours under the old."""
-    for owned in spare.get(want.file.sha256, []):
-        same_name = collision_key(owned.path) == collision_key(want.path)
-        if same_name and owned.stamp.inode == stamp.inode:
-            spare[want.file.sha256].remove(owned)
-            return owned
-    return None
-
-
 def _for_unwanted(
-    owned: Owned, inventory: Inventory, still_wanted: _Wanted, *, prune: bool
+    owned: Owned, sight: Sight, leftovers: Leftovers, *, prune: bool
 ) -> Action | None:
-    sight = inventory.get(owned.path, Absent())
     match sight:
-        case Regular() if _content(sight, owned.stamp, owned.sha256) == owned.sha256:
-            return Retire(owned=owned, replaced=still_wanted.covers(owned)) if prune else None
+        case Regular() if content_of(sight, owned.stamp, owned.sha256) == owned.sha256:
+            if not prune:
+                return None
+            seen = replace(owned, stamp=sight.stamp)
+            return Retire(owned=seen, replaced=leftovers.is_replaced(owned))
         case Absent():
             return Release(owned=owned, missing=True)
         case Regular() | Obstacle() | Linked():

@@ -6,7 +6,7 @@ files that some disk would take for one.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,11 @@ from civsync.documents.json_codec import CodecError, decode, encode, pretty
 SCHEMA: Final = "civsync.lock"
 SCHEMA_VERSION: Final = 1
 
-_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+MAX_SIZE: Final = 2**63 - 1
+"""No file system has a larger file."""
+
+SHA256_DIGITS: Final = 64
+
 _CONFLICT: Final = re.compile(rb"^(?:<<<<<<<|>>>>>>>)", re.MULTILINE)
 
 
@@ -139,40 +143,70 @@ def _lean(**values: object) -> dict[str, object]:
     }
 
 
-def _check(entries: Iterable[LockedEntry], name: str) -> Iterable[Problem]:
-    seen_keys: set[str] = set()
-    at_path: dict[str, LockedFile] = {}
+def _check(entries: Iterable[LockedEntry], name: str) -> Iterator[Problem]:
+    """Yield what no lock of ours would say.
+
+    One plain loop: it runs over every file of the lock each time that civsync starts.
+    """
+    keys: set[str] = set()
+    taken: dict[str, LockedFile] = {}
     for entry in entries:
-        if entry.key in seen_keys:
+        if entry.key in keys:
             yield _problem(name, f"two entries are called {entry.key!r}")
-        seen_keys.add(entry.key)
-        yield from _check_parts(entry, name)
+        keys.add(entry.key)
         for file in entry.files:
-            yield from _check_file(file, name)
-            other = at_path.setdefault(collision_key(file.path), file)
-            if other is not file and (other.path, other.sha256) != (file.path, file.sha256):
-                yield _problem(name, f"{other.path!r} and {file.path!r} are one path on some disks")
+            path = file.path
+            try:
+                parse_path(path)
+            except UnsafePathError as error:
+                key = f"file {file.file_id}"
+                yield _problem(name, f"unsafe path: {error}", key=key)
+            if file.sha256 and not _is_sha256(file.sha256):
+                yield _problem(name, f"the sha256 of {path!r} is not 64 lower-case hex digits")
+            if not (
+                0 <= file.size <= MAX_SIZE
+                and 0 < file.file_id <= MAX_ID
+                and 0 < file.model_id <= MAX_ID
+                and 0 < file.source_version_id <= MAX_ID
+            ):
+                yield _problem(name, f"the size or an id of {path!r} is out of range")
+            for model in entry.models:
+                if model.id == file.model_id:
+                    break
+            else:
+                yield _problem(name, f"{path!r} is of a model that the entry does not hold")
+            for version in entry.versions:
+                if version.id == file.version_id:
+                    break
+            else:
+                yield _problem(name, f"{path!r} is of a version that the entry does not hold")
+            other = taken.setdefault(collision_key(path), file)
+            if other is not file and not _is_same_place(other, file):
+                yield _problem(name, f"{other.path!r} and {path!r} are one path on some disks")
+    yield from _check_folders(taken, name)
 
 
-def _check_parts(entry: LockedEntry, name: str) -> Iterable[Problem]:
-    models = {model.id for model in entry.models}
-    versions = {version.id for version in entry.versions}
-    for file in entry.files:
-        if file.model_id not in models or file.version_id not in versions:
-            message = f"{file.path!r} belongs to a model or version that the entry does not hold"
-            yield _problem(name, message)
+def _check_folders(taken: Mapping[str, LockedFile], name: str) -> Iterator[Problem]:
+    """A file cannot stand where another file needs a directory."""
+    folders = {key.rpartition("/")[0] for key in taken}
+    while folders:
+        for folder in sorted(folders & taken.keys()):
+            path = taken[folder].path
+            yield _problem(name, f"{path!r} is a file, and a directory for other files")
+        folders = {folder.rpartition("/")[0] for folder in folders if folder}
 
 
-def _check_file(file: LockedFile, name: str) -> Iterable[Problem]:
+def _is_same_place(one: LockedFile, other: LockedFile) -> bool:
+    """Tell whether two entries agree on what stands at a path."""
+    return (one.path, one.sha256, one.size) == (other.path, other.sha256, other.size)
+
+
+def _is_sha256(text: str) -> bool:
+    """Tell whether `text` is 64 lower-case hex digits; three times as fast as an expression."""
     try:
-        parse_path(file.path)
-    except UnsafePathError as error:
-        place = Place(document=name, key=f"file {file.file_id}")
-        yield Problem(code=Code.LOCK_INVALID, message=f"unsafe path: {error}", place=place)
-    if file.sha256 and not _SHA256.match(file.sha256):
-        yield _problem(name, f"the sha256 of {file.path!r} is not 64 lower-case hex digits")
-    if file.size < 0 or not 0 < file.file_id <= MAX_ID or not 0 < file.source_version_id <= MAX_ID:
-        yield _problem(name, f"the size or an id of {file.path!r} is out of range")
+        return len(text) == SHA256_DIGITS and bytes.fromhex(text).hex() == text
+    except ValueError:
+        return False
 
 
 def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
@@ -183,8 +217,8 @@ def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
     try:
         header = decode(data, _Header)
     except CodecError:
-        line = _line_of(data, error)
-        return _document_error(Code.LOCK_INVALID, name, error.message, line=line)
+        at = _line_of(data, error) if error.malformed else None
+        return _document_error(Code.LOCK_INVALID, name, error.message, line=at, key=error.path)
     if (header.schema, header.schema_version) != (SCHEMA, SCHEMA_VERSION):
         return _wrong_schema(name, header.schema, header.schema_version)
     return _document_error(Code.LOCK_INVALID, name, error.message, key=error.path)
@@ -202,8 +236,8 @@ def _line_of(data: bytes, error: CodecError) -> int:
     return data.count(b"\n", 0, end) + 1
 
 
-def _problem(name: str, message: str) -> Problem:
-    return Problem(code=Code.LOCK_INVALID, message=message, place=Place(document=name))
+def _problem(name: str, message: str, *, key: str = "") -> Problem:
+    return Problem(code=Code.LOCK_INVALID, message=message, place=Place(document=name, key=key))
 
 
 def _invalid(name: str, message: str) -> DocumentError:
@@ -215,8 +249,3 @@ def _document_error(
 ) -> DocumentError:
     place = Place(document=name, line=line, key=key)
     return DocumentError([Problem(code=code, message=message, place=place)])
-
-
-def as_mapping(lock: Lock) -> Mapping[str, object]:
-    """Return the lock as plain data, for `--json`."""
-    return {"entries": [_entry(entry) for entry in lock.entries]}
