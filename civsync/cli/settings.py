@@ -8,7 +8,6 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from civsync.cli.output import OutputChoice
 from civsync.core.codes import Code
@@ -95,22 +94,17 @@ def find_api_url(settings: Settings) -> str:
 
     Raises UserError config-invalid for anything but https, or http on loopback.
     """
-    url = (settings.api_url or user_config().api_url or DEFAULT_API_URL).rstrip("/")
-    parts = urlsplit(url)
-    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    plain = parts.path in {"", "/"} and not (parts.query or parts.username or parts.password)
-    if (
-        not parts.hostname
-        or not plain
-        or not (parts.scheme == "https" or (parts.scheme == "http" and loopback))
-    ):
+    from civsync.decide.origins import api_origin
+
+    origin = api_origin(settings.api_url or user_config().api_url or DEFAULT_API_URL)
+    if not origin.keeps_secrets:
         raise UserError(
             Code.CONFIG_INVALID,
-            "the API URL must be an https origin such as https://civitai.com",
-            subject=f"{parts.scheme}://{parts.hostname or ''}",
-            hint="Correct CIVSYNC_API_URL or --api-url.",
+            f"the API address {origin} is not encrypted; plain http is for loopback alone",
+            subject="CIVSYNC_API_URL",
+            hint="Set CIVSYNC_API_URL or --api-url to an https origin.",
         )
-    return url
+    return str(origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

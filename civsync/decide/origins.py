@@ -5,6 +5,7 @@ for one is wrong for every other. Addresses are only read here, never looked up.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +14,9 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+_NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PRIVATE_ZONES: Final = frozenset({"local", "internal", "localdomain"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ def api_origin(url: str) -> Origin:
 
 def is_loopback(host: str) -> bool:
     """Tell whether `host` names this machine, by its text alone."""
-    name = host.rstrip(".")
+    name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     address = _address(host)
@@ -85,14 +89,20 @@ def is_private(host: str) -> bool:
     True for addresses that are not global, and for hosts that are numbers in a spelling
     that this reader does not know but a resolver may ("0x7f.1", "2130706433").
     """
-    name = host.rstrip(".")
+    name = host.strip("[]").rstrip(".")
     if is_loopback(name) or ("." not in name and ":" not in name):
         return True
     address = _address(name)
     if address is not None:
         return not address.is_global
-    last = name.rpartition(".")[2]
-    return last.isdecimal() or last.startswith("0x") or last in ("local", "internal")
+    last = name.rpartition(".")[2].lower()
+    return _NUMERIC_LABEL.fullmatch(last) is not None or last in _PRIVATE_ZONES
+
+
+def subject_of(url: str) -> str:
+    """Return the part of a URL that may be shown: scheme, host and path without the query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

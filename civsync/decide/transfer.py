@@ -5,15 +5,15 @@ so every wrong answer that a server can give is one row of a table test. What th
 file must hash to is not judged here: a reply that passes may still carry wrong bytes.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError, WireError
 from civsync.core.wire import Head
+from civsync.decide.origins import subject_of
+from civsync.decide.redirects import check_redirect
 from civsync.decide.retry import retry_after
 
 _PAGES: Final = frozenset(
@@ -28,11 +28,6 @@ _TEXT_SUFFIXES: Final = (".json", ".yaml", ".yml", ".txt", ".xml", ".csv", ".md"
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _CONTENT_RANGE: Final = re.compile(r"(?i:bytes) ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_LOCATION_CHARS: Final = 8192
-"""A signed address is one to two thousand characters long."""
-
-_NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-_KEPT_AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,60 +90,6 @@ def judge(head: Head, *, held: int, size: int, name: str = "", address: str = ""
         case status if status in _REDIRECTS:
             return Follow(location=check_redirect(address, head.header("location")))
     raise _refusal(head, address)
-
-
-def check_redirect(origin: str, location: str) -> str:
-    """Return the absolute URL that a redirect from `origin` leads to, without its fragment.
-
-    Raises WireError bad-redirect for another scheme than http(s), for http after https, for
-    user names in URLs, and for private or loopback hosts unless `origin` is on one itself
-    (server-side request forgery; InvokeAI and apt refuse the same). Only addresses and
-    names that are written out are judged: nothing is looked up.
-    """
-    if not location or len(location) > _LOCATION_CHARS or _has_control(location):
-        raise _bad_redirect(origin, "a redirect came without a usable address")
-    try:
-        target = urlsplit(urljoin(origin, quote(location.strip(), safe=_KEPT_AS_IT_IS)))
-        source = urlsplit(origin)
-        host, home = target.hostname or "", source.hostname or ""
-        _ = target.port
-    except ValueError:
-        raise _bad_redirect(origin, "a redirect leads to something that is no URL") from None
-    if target.scheme not in ("http", "https") or not host:
-        raise _bad_redirect(origin, f"a redirect leads to a {target.scheme or 'nameless'} address")
-    if source.scheme == "https" and target.scheme != "https":
-        raise _bad_redirect(origin, f"a redirect leads from https to plain http on {host}")
-    if "@" in target.netloc:
-        raise _bad_redirect(origin, f"a redirect to {host} carries a user name")
-    if is_private_host(host) and not is_private_host(home):
-        raise _bad_redirect(origin, f"a redirect leads to the private address {host}")
-    return target._replace(fragment="").geturl()
-
-
-def is_private_host(host: str) -> bool:
-    """Tell whether a host, as written in a URL, can be nothing on the public internet.
-
-    Numbers that only C libraries read as addresses ("127.1", "0x7f000001") count as private.
-    """
-    host = host.strip("[]").rstrip(".").lower()
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        last = host.rpartition(".")[2]
-        return (
-            host == "localhost"
-            or "." not in host
-            or host.endswith((".localhost", ".local", ".internal", ".localdomain"))
-            or _NUMERIC_LABEL.fullmatch(last) is not None
-        )
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
-
-
-def subject_of(url: str) -> str:
-    """Return the part of a URL that may be shown: scheme, host and path without the query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _refuse_pages(head: Head, rest: int, size: int, name: str, address: str) -> None:
@@ -241,14 +182,6 @@ def _refusal(head: Head, address: str) -> WireError:
         if code in (Code.RATE_LIMITED, Code.SERVER_ERROR)
         else None,
     )
-
-
-def _bad_redirect(origin: str, message: str) -> WireError:
-    return WireError(Code.BAD_REDIRECT, message, subject=subject_of(origin))
-
-
-def _has_control(text: str) -> bool:
-    return any(ord(char) < 0x20 or ord(char) == 0x7F for char in text)
 
 
 def _short(text: str) -> str:

@@ -5,7 +5,6 @@ NO_PROXY, the settings of macOS and Windows). Nothing here can turn verification
 `.netrc` is never read.
 """
 
-import ipaddress
 import os
 import ssl
 from dataclasses import dataclass, field
@@ -62,7 +61,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """
     proxies = getproxies()
     setting = proxies.get(scheme) or proxies.get("all")
-    if not setting or _is_loopback(host):
+    if not setting or is_loopback(host):
         return None
     if proxy_bypass(host) or proxy_bypass(f"{host}:{port}"):
         return None
@@ -85,12 +84,3 @@ def _parse_proxy(setting: str) -> Proxy:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return Proxy(url=setting, host=host, port=port, login=login)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

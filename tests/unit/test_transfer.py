@@ -5,6 +5,8 @@ import pytest
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, IntegrityError, WireError
 from civsync.core.wire import Head
+from civsync.decide.origins import is_private, subject_of
+from civsync.decide.redirects import check_redirect
 from civsync.decide.transfer import (
     Append,
     Drop,
@@ -12,10 +14,7 @@ from civsync.decide.transfer import (
     Restart,
     Verdict,
     Verify,
-    check_redirect,
-    is_private_host,
     judge,
-    subject_of,
 )
 
 URL = "https://storage.example.com/a/model.safetensors?X-Amz-Signature=secret"
@@ -302,7 +301,7 @@ def test_a_redirect_to_anything_else_is_refused(location: str) -> None:
     "host", ["civitai.com", "a.b.c", "8.8.8.8", "2606:4700::1111", "1.example"]
 )
 def test_a_public_host_is_not_private(host: str) -> None:
-    assert not is_private_host(host)
+    assert not is_private(host)
 
 
 def test_an_address_is_shown_without_its_secrets() -> None:
