@@ -16,6 +16,7 @@ import certifi
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError, WireError
+from civsync.decide.origins import is_loopback
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
