@@ -13,6 +13,9 @@ from civsync.core.errors import UserError
 from civsync.documents.layout_tables import PRESETS, ROOT_OF
 from civsync.documents.schema_files import schema_text
 
+ROOTS: Final = {"a1111": ".", "forge": ".", "swarmui": "Models"}
+"""Roots of programs that keep models in several folders, or in one of another name."""
+
 SCHEMA_FILE: Final = "civsync.schema.json"
 """Lies beside the manifest, so that it is found on every machine that has the checkout."""
 
@@ -37,7 +40,7 @@ policy:
 #   - urn:air:sdxl:checkpoint:civitai:101055@128078
 #   - model: 58390
 #     version: latest         # latest | newest | a version's id | "a version's name"
-models: {models}
+models:{models}
 """
 
 
@@ -88,11 +91,11 @@ def command(context: Context, *, links: tuple[str, ...], layout: str, force: boo
 
 def manifest_text(layout: str, links: tuple[str, ...]) -> str:
     """Return a manifest with comments that explain the keys people change first."""
-    models = "".join(f"\n  - {_quoted(link)}" for link in links) or "[]"
+    models = "".join(f"\n  - {_quoted(link)}" for link in links) or " []"
     root_of = f"Where files go, below this folder: {ROOT_OF[layout]}"
     return TEMPLATE.format(
         schema=f"./{SCHEMA_FILE}",
-        root=DEFAULT_ROOT,
+        root=ROOTS.get(layout, DEFAULT_ROOT),
         root_of=root_of,
         layout=layout,
         models=models,
