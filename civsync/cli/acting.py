@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +18,7 @@ from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url
 from civsync.cli.wiring import Disk, open_wire
 from civsync.core.codes import ExitCode
+from civsync.core.errors import CivsyncError
 from civsync.core.events import Planned
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
@@ -59,22 +62,30 @@ async def _act(context: Context, orders: Orders) -> Outcome:
         choose_display(context.output, stream=True) as display,
         hold_root(disk.root, command="civsync sync"),
     ):
-        world = await run_sync(
-            lambda: look(
-                lock,
-                disk.store,
-                disk.ledger,
-                display,
-                allowance=orders.allowance,
-                hash_all=orders.hash_all,
-                jobs=orders.manner.jobs,
-            ),
-            abandon_on_cancel=True,
-        )
+        stop = threading.Event()
+        try:
+            world = await run_sync(
+                lambda: look(
+                    lock,
+                    disk.store,
+                    disk.ledger,
+                    display,
+                    allowance=orders.allowance,
+                    hash_all=orders.hash_all,
+                    jobs=orders.manner.jobs,
+                    stop=stop,
+                ),
+                abandon_on_cancel=True,
+            )
+        finally:
+            stop.set()
         display(Planned(plan=world.plan))
         check_prune(world.plan, world.receipt, orders.allow_prune)
         check_space(world.plan, disk.parts)
-        return await _carry_out(context, orders, display, world=world)
+        outcome = await _carry_out(context, orders, display, world=world)
+        wanted = frozenset(file.sha256 for _, file in lock.files())
+        await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
+        return outcome
 
 
 async def _carry_out(
@@ -102,6 +113,7 @@ async def _until_signal(
 ) -> Outcome | Interrupted:
     """Run `work`; the first signal cancels it cleanly, the second ends the process."""
     result: Outcome | None = None
+    failure: CivsyncError | None = None
     stopped_by: int | None = None
 
     async def watch(scope: anyio.CancelScope) -> None:
@@ -119,8 +131,14 @@ async def _until_signal(
         with anyio.CancelScope() as scope:
             if os.name == "posix":
                 watcher.start_soon(watch, scope)
-            result = await work()
+            try:
+                result = await work()
+            except CivsyncError as error:
+                # Raised below: a task group would wrap it.
+                failure = error
         watcher.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     if result is not None:
         return result
     terminated = stopped_by == signal.SIGTERM

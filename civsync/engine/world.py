@@ -5,6 +5,7 @@ Reads only. Files whose stamp is not the remembered one are hashed, several at a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Event
 
 from civsync.core.disk import Inventory, Known, Receipt, Regular, Sight, Stamp
 from civsync.core.errors import CivsyncError
@@ -113,36 +114,45 @@ def look(
     allowance: Allowance | None = None,
     hash_all: bool = False,
     jobs: int = DEFAULT_JOBS,
+    stop: Event | None = None,
 ) -> World:
-    """Survey the root, hash what must be hashed (`hash_all`: everything there), and plan."""
+    """Survey the root, hash what must be hashed (`hash_all`: everything there), and plan.
+
+    Setting `stop` ends the reading soon; what comes back then is not to be used.
+    """
     receipt = ledger.read()
     inventory, unknown = survey(lock, store, receipt)
     if hash_all:
         unknown = sorted(path for path, sight in inventory.items() if isinstance(sight, Regular))
-    contents = hash_files(unknown, store, report, jobs=jobs) if unknown else {}
+    contents = hash_files(unknown, store, report, jobs=jobs, stop=stop) if unknown else {}
     return conclude(lock, inventory, receipt, contents, allowance)
 
 
 def hash_files(
-    paths: Sequence[SafePath], store: Store, report: Reporter, *, jobs: int
+    paths: Sequence[SafePath],
+    store: Store,
+    report: Reporter,
+    *,
+    jobs: int,
+    stop: Event | None = None,
 ) -> dict[SafePath, tuple[str, str, Stamp]]:
     """Read files in parallel; a file that vanishes or fails meanwhile is left out."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a no-op never hashes
 
+    stop = stop or Event()
     contents: dict[SafePath, tuple[str, str, Stamp]] = {}
     read: dict[SafePath, int] = {}
-    stopped = False
 
     def tell(path: SafePath, count: int) -> None:
-        if stopped:
-            raise KeyboardInterrupt
+        if stop.is_set():
+            raise _StoppedError
         read[path] = count
         report(Hashing(done=len(contents), total=len(paths), bytes_done=sum(read.values())))
 
     def hash_one(path: SafePath) -> None:
         try:
             digests, stamp = store.digest(path, lambda count: tell(path, count))
-        except (CivsyncError, KeyboardInterrupt):
+        except (CivsyncError, _StoppedError):
             return
         contents[path] = (digests.sha256, digests.blake3, stamp)
 
@@ -151,6 +161,10 @@ def hash_files(
             for _ in pool.map(hash_one, paths):
                 pass
         except BaseException:
-            stopped = True
+            stop.set()
             raise
     return contents
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the content of this file any more."""
