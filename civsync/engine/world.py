@@ -6,6 +6,7 @@ Reads only. Files whose stamp is not the remembered one are hashed, several at a
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Event
+from threading import Lock as Mutex
 
 from civsync.core.disk import Inventory, Known, Receipt, Regular, Sight, Stamp
 from civsync.core.errors import CivsyncError
@@ -141,20 +142,28 @@ def hash_files(
 
     stop = stop or Event()
     contents: dict[SafePath, tuple[str, str, Stamp]] = {}
-    read: dict[SafePath, int] = {}
-
-    def tell(path: SafePath, count: int) -> None:
-        if stop.is_set():
-            raise _StoppedError
-        read[path] = count
-        report(Hashing(done=len(contents), total=len(paths), bytes_done=sum(read.values())))
+    bytes_read = 0
+    mutex = Mutex()
 
     def hash_one(path: SafePath) -> None:
+        told = 0
+
+        def tell(count: int) -> None:
+            nonlocal told, bytes_read
+            if stop.is_set():
+                raise _StoppedError
+            with mutex:
+                bytes_read += count - told
+                event = Hashing(done=len(contents), total=len(paths), bytes_done=bytes_read)
+            told = count
+            report(event)
+
         try:
-            digests, stamp = store.digest(path, lambda count: tell(path, count))
+            digests, stamp = store.digest(path, tell)
         except (CivsyncError, _StoppedError):
             return
-        contents[path] = (digests.sha256, digests.blake3, stamp)
+        with mutex:
+            contents[path] = (digests.sha256, digests.blake3, stamp)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
