@@ -12,22 +12,32 @@ DEFAULT_FOLDER = "civsync-demo"
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER)
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--serve", is_flag=True, help="Keep the registry running afterwards.")
-@click.option("--force", is_flag=True, help="Empty a demo folder that is there.")
+@click.option("--force", is_flag=True, help="Start a demo over that is there.")
 @common_options
 @pass_context
-def command(context: Context, *, folder: Path, serve: bool, force: bool) -> int:
+def command(context: Context, *, folder: Path | None, serve: bool, force: bool) -> int:
     """Show civsync at work in FOLDER, on a registry that it starts on loopback.
 
-    Writes a manifest, locks it, syncs it, changes it, shows the plan, syncs again. FOLDER is
-    left for you to play with; --serve keeps the registry running for that.
+    Writes a manifest, locks it, syncs it, changes it, shows the plan, syncs again. FOLDER
+    [civsync-demo, or civsync-demo-2, ...] is left for you to play with; --serve keeps the
+    registry running for that.
     """
-    from civsync.demo.show import DemoFolderError, show_demo
+    from civsync.demo.show import DemoFolderError, free_folder, show_demo
 
+    choice = context.output.choice
+    if choice.json and serve:
+        raise UserError(Code.USAGE, "--json and --serve exclude each other")
+    if folder is None:
+        base = Path(DEFAULT_FOLDER)
+        folder = base if force else free_folder(base)
     try:
-        return show_demo(folder, stay=serve, force=force, quiet=context.output.choice.quiet)
+        status = show_demo(folder, stay=serve, force=force, quiet=choice.quiet or choice.json)
     except DemoFolderError as error:
         raise UserError(
             Code.USAGE, str(error), subject=str(folder), hint="Name another folder, or use --force."
         ) from None
+    if choice.json:
+        context.output.document("civsync.demo", {"folder": str(folder), "exit": status})
+    return status
