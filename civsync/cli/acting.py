@@ -81,7 +81,7 @@ async def _act(context: Context, orders: Orders) -> Outcome:
             stop.set()
         display(Planned(plan=world.plan))
         check_prune(world.plan, world.receipt, orders.allow_prune)
-        check_space(world.plan, disk.parts)
+        await run_sync(check_space, world.plan, disk.parts)
         outcome = await _carry_out(context, orders, display, world=world)
         wanted = frozenset(file.sha256 for _, file in lock.files())
         await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))

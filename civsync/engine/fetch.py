@@ -2,7 +2,7 @@
 
 The order of steps is the one that survives a crash: receive into a part, check size,
 hash and format, note the intent, publish, note that it is placed. Tries are bounded by
-progress: a try that brought bytes starts the count anew.
+progress: a try that brought bytes never held before starts the count anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,17 +21,22 @@ from civsync.core.limits import FRESH_URLS, REDIRECTS, TRANSFER_ATTEMPTS
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
-from civsync.core.wire import Head, SignedUrl
+from civsync.core.wire import SignedUrl
 from civsync.decide.formats import HEAD_BYTES, check_format
 from civsync.decide.pace import HostPace
 from civsync.decide.retry import Again, GiveUp, decide
-from civsync.decide.transfer import Append, Drop, Follow, Restart, Verdict, Verify, judge
-from civsync.ports import Clock, Ledger, Part, Parts, Reporter, Sink, Source, Store, Transport
+from civsync.decide.transfer import Append, Drop, Follow, Restart, Verify
+from civsync.engine.reception import Conversation, Reception
+from civsync.ports import Clock, Ledger, Part, Parts, Reporter, Source, Store, Transport
 
 T = TypeVar("T")
 
 PROGRESS_EVERY_S = 0.1
 """Least time between two progress events of one file."""
+
+MALFORMED_RANGES = 2
+"""Unusable answers to a Range request in a row after which the part is dropped: a server that
+cannot go on from there would otherwise keep the file from ever being finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,8 @@ class Fetcher:
         self._offline = offline
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         self._pace = HostPace(spacing=0.0)
+        self._admission = anyio.Lock()
+        self._admitted: CivsyncError | bool = False
 
     async def fetch(self, action: Fetch | Replace, copies: Sequence[SafePath]) -> Fetched:
         """Make the file whole under its name.
@@ -91,19 +98,20 @@ class Fetcher:
     async def _receive_verified(self, file: LockedFile, part: Part) -> int:
         """Fill the part until its content is the locked one; return the bytes received."""
         self._out.report(FileStarted(path=file.path, size=file.size, held=part.held))
-        received = 0
+        reception = Reception(began=part.held)
+        fresh = False
         while True:
-            resumed_from = part.held
-            received += await self._receive(file, part)
+            await self._receive(file, part, reception)
             digests = await self._in_thread(part.digests)
             if digests.sha256 == file.sha256:
                 break
-            if resumed_from == 0:
+            if fresh or reception.began == 0:
                 where = await self._in_thread(
                     lambda: self._out.parts.quarantine(part, "wrong SHA-256")
                 )
                 raise _wrong_content(file, digests, where)
-            # The old part may hold other bytes than today's file: one try from zero tells.
+            # It came in pieces, and the file may have changed between them: one try from
+            # zero tells.
             self._out.report(
                 Noted(
                     code="part-dropped",
@@ -112,8 +120,9 @@ class Fetcher:
                 )
             )
             await self._in_thread(part.restart)
+            fresh = True
         await self._check_payload(file, part, digests)
-        return received
+        return reception.received
 
     async def _check_payload(self, file: LockedFile, part: Part, digests: Digests) -> None:
         if file.blake3 not in (None, digests.blake3):
@@ -131,38 +140,54 @@ class Fetcher:
             await self._in_thread(lambda: self._out.parts.quarantine(part, "wrong format"))
             raise
 
-    async def _receive(self, file: LockedFile, part: Part) -> int:
-        """Receive until the part has the locked size; return the bytes that came."""
+    async def _receive(self, file: LockedFile, part: Part, reception: Reception) -> None:
+        """Receive until the part has the locked size."""
+        if part.held < file.size:
+            await self._admit(file)
         tries = 0
         fresh_urls = 0
-        received = 0
+        most = part.held
         refused: SignedUrl | None = None
         while part.held < file.size:
-            before = part.held
             url: SignedUrl | None = None
             try:
-                if self._offline:
-                    raise WireError(Code.OFFLINE, "the file must be downloaded", subject=file.path)
-                await self._out.source.check_login()
                 url = await self._out.source.locate(file, refused=refused)
                 refused = None
-                await self._stream(url, file, part)
+                await self._stream(url, file, part, reception)
                 if part.held < file.size:
                     raise WireError(
                         Code.CONNECTION_LOST, "the body ended too early", subject=file.path
                     )
             except WireError as error:
-                progressed = part.held > before
-                tries = 0 if progressed else tries + 1
+                # Against the most ever held: a server that makes us start over again and
+                # again must not count as one that moves on.
+                tries = 0 if part.held > most else tries + 1
+                most = max(most, part.held)
                 if error.code is Code.URL_EXPIRED:
                     refused = url
                     fresh_urls += 1
                     if fresh_urls > FRESH_URLS:
                         raise
                 await self._rest(file, error, tries)
-            finally:
-                received += max(0, part.held - before)
-        return received
+                if error.code is Code.REPLY_MALFORMED and tries >= MALFORMED_RANGES:
+                    await self._in_thread(part.restart)
+
+    async def _admit(self, file: LockedFile) -> None:
+        """Make sure, once in a run, that the network may be used and that the API key is good.
+
+        Whatever came of it stands for all files of the run.
+        """
+        if self._offline:
+            raise WireError(Code.OFFLINE, "the file must be downloaded", subject=file.path)
+        async with self._admission:
+            if self._admitted is False:
+                try:
+                    await self._out.source.check_login()
+                    self._admitted = True
+                except CivsyncError as error:
+                    self._admitted = error
+            if isinstance(self._admitted, CivsyncError):
+                raise self._admitted
 
     async def _rest(self, file: LockedFile, error: WireError, tries: int) -> None:
         """Wait as the failure demands, or raise it when trying again is over."""
@@ -176,13 +201,15 @@ class Fetcher:
         self._out.report(FileRetrying(path=file.path, error=error, delay=decision.delay))
         await self._out.clock.sleep(decision.delay)
 
-    async def _stream(self, url: SignedUrl, file: LockedFile, part: Part) -> None:
+    async def _stream(
+        self, url: SignedUrl, file: LockedFile, part: Part, reception: Reception
+    ) -> None:
         """Pour the bytes at `url` into the part, following redirects by hand."""
         address = url.url
         for _ in range(REDIRECTS + 1):
             host = urlsplit(address).netloc
             await self._wait_for(host)
-            conversation = _Conversation(file, part, address, self._progress(file))
+            conversation = Conversation(file, part, address, reception, self._progress(file))
             headers = {"range": f"bytes={part.held}-"} if part.held else {}
             try:
                 await self._out.transport.stream(address, headers, conversation.on_head)
@@ -253,42 +280,6 @@ class Fetcher:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await run_sync(work, limiter=self._threads)
-
-
-class _Conversation:
-    """One reply: judges its head, and pours its body into the part."""
-
-    def __init__(
-        self, file: LockedFile, part: Part, address: str, progress: Callable[[int], None]
-    ) -> None:
-        self._file = file
-        self._part = part
-        self._address = address
-        self._progress = progress
-        self.verdict: Verdict | None = None
-
-    def on_head(self, head: Head) -> Sink | None:
-        self.verdict = judge(
-            head,
-            held=self._part.held,
-            size=self._file.size,
-            name=self._file.name,
-            address=self._address,
-        )
-        match self.verdict:
-            case Append():
-                return self._write
-            case Restart():
-                self._part.restart()
-                return self._write
-            case Verify() | Drop() | Follow():
-                return None
-            case _:
-                assert_never(self.verdict)
-
-    def _write(self, data: memoryview | bytes) -> None:
-        self._part.write(data)
-        self._progress(self._part.held)
 
 
 def _wrong_content(file: LockedFile, digests: Digests, where: str) -> CivsyncError:

@@ -63,12 +63,21 @@ class Outcome:
 
 
 def check_space(plan: Plan, parts: Parts) -> None:
-    """Raise DiskError no-space if what is still to come does not fit on the disk."""
+    """Raise DiskError no-space if what is still to come does not fit on the disk.
+
+    Blocks. What waits in trash takes no more space: where it matters, it is made a part.
+    """
     sizes = {action.want.file.sha256: action.want.file.size for action in plan.fetches}
-    need = sum(max(0, size - parts.held(sha256)) for sha256, size in sizes.items())
-    if not need:
-        return
-    have = max(0, parts.free_bytes() - SPACE_MARGIN_BYTES)
+
+    def still_to_come() -> int:
+        return sum(max(0, size - parts.held(sha256)) for sha256, size in sizes.items())
+
+    need = still_to_come()
+    have = max(0, parts.free_bytes() - SPACE_MARGIN_BYTES) if need else 0
+    if need > have:
+        for sha256, size in sizes.items():
+            parts.salvage(sha256, size, ())
+        need = still_to_come()
     if need > have:
         raise DiskError(
             Code.NO_SPACE,
@@ -78,7 +87,11 @@ def check_space(plan: Plan, parts: Parts) -> None:
 
 
 async def carry_out(plan: Plan, receipt: Receipt, outside: Outside, manner: Manner) -> Outcome:
-    """Do what `plan` says and write the receipt, also when cancelled half-way."""
+    """Do what `plan` says and write the receipt, also when cancelled half-way.
+
+    What failed is in the outcome. Raises CivsyncError only if nothing failed but the
+    receipt could not be written; the ledger's notes stand in for it until the next run.
+    """
     run = _Run(receipt, outside, manner)
     try:
         await run.carry_out(plan)
@@ -99,6 +112,7 @@ class _Run:
         self._owned = dict(receipt.owned)
         self._known = dict(receipt.known)
         self._failures: dict[SafePath, CivsyncError] = {}
+        self._unwritten: CivsyncError | None = None
         self._done: dict[str, int] = {}
         self._finished: set[SafePath] = set()
         self._received = 0
@@ -131,12 +145,16 @@ class _Run:
         if self._manner.prune_first:
             await self._retire_all(retires)
         for move in moves:
+            if self._must_stop():
+                break
             await self._attempt(move.want.path, self._move, move)
         await self._fetch_all(fetches)
         if not self._manner.prune_first:
             await self._retire_unless_failed(retires)
 
     def outcome(self) -> Outcome:
+        if self._unwritten is not None and not self._failures:
+            raise self._unwritten
         return Outcome(
             done=dict(sorted(self._done.items())),
             received=self._received,
@@ -146,8 +164,14 @@ class _Run:
 
     async def commit(self) -> None:
         receipt = self._receipt()
-        if receipt != self._before:
+        if receipt == self._before:
+            return
+        try:
             await run_sync(self._out.ledger.commit, receipt)
+        except CivsyncError as error:
+            self._unwritten = error
+            message = f"the receipt is not written yet: {error.message}"
+            self._out.report(Noted(code="receipt-postponed", message=message))
 
     def _receipt(self) -> Receipt:
         return Receipt(root_id=self._root_id, owned=self._owned, known=self._known)
@@ -195,18 +219,18 @@ class _Run:
         waiting = iter(queue)
 
         async def work() -> None:
-            for action in waiting:
+            while not self._must_stop() and (action := next(waiting, None)) is not None:
                 await self._attempt(action.want.path, self._fetch, action)
-                if self._must_stop():
-                    group.cancel_scope.cancel()
-                    return
+            if self._must_stop():
+                group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
             for _ in range(min(self._manner.jobs, len(queue))):
                 group.start_soon(work)
-        for action in queue:
-            if action.want.path not in self._finished:
-                self._failures.setdefault(action.want.path, self._stopper())
+        tried = self._finished | self._failures.keys()
+        if left := sum(action.want.path not in tried for action in queue):
+            message = f"{left} more to download, not tried after that failure"
+            self._out.report(Noted(code="not-tried", message=message))
 
     async def _fetch(self, action: Fetch | Replace) -> None:
         sha256 = action.want.file.sha256
@@ -266,9 +290,3 @@ class _Run:
         if self._manner.fail_fast:
             return bool(self._failures)
         return any(error.code in STOPS_ALL for error in self._failures.values())
-
-    def _stopper(self) -> CivsyncError:
-        return next(
-            (error for error in self._failures.values() if error.code in STOPS_ALL),
-            next(iter(self._failures.values())),
-        )
