@@ -4,10 +4,12 @@ Order: CIVITAI_API_KEY, CIVITAI_API_TOKEN, CIVITAI_TOKEN, a token command, the k
 the file that `civsync auth login` wrote.
 """
 
+import contextlib
 import os
 import shlex
 import stat
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +37,8 @@ class Credentials:
 def find_credentials(api_url: str) -> Credentials | None:
     """Return the API key for this origin, or None if there is none anywhere.
 
-    Raises UserError config-invalid for a key that cannot be one, and for a command that fails.
+    Raises UserError config-invalid for a key that cannot be one, for a command that fails,
+    and for a file that cannot be read or that others can read.
     """
     for name in VARIABLES:
         text = os.environ.get(name, "").strip()
@@ -54,29 +57,58 @@ def find_credentials(api_url: str) -> Credentials | None:
 
 
 def keep(token: Token, api_url: str) -> str:
-    """Keep the key for this user and return where, in words."""
-    if _to_keyring(token, api_url):
-        return "the keyring"
+    """Keep the key for this user and return where, in words.
+
+    Raises UserError config-invalid where it cannot be kept.
+    """
     path = token_file(api_url)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(token.reveal() + "\n")
-    temporary.replace(path)
+    if _to_keyring(token, api_url):
+        with contextlib.suppress(OSError):
+            path.unlink()  # an older key must not come back when the keyring is locked
+        return "the keyring"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Made for this user alone (0600) before a byte of the key is in it.
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(token.reveal() + "\n")
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"the API key cannot be kept: {error.strerror}",
+            subject=str(path),
+            hint=f"Make the folder writable for you, or set {VARIABLES[0]} instead.",
+        ) from None
     return f"the file {path}"
 
 
 def forget(api_url: str) -> tuple[str, ...]:
-    """Remove the kept key; return the places, in words, that held it."""
+    """Remove the kept key; return the places, in words, that held it.
+
+    Raises UserError config-invalid for a file that cannot be removed.
+    """
     places: list[str] = []
     if _from_keyring(api_url):
         _drop_from_keyring(api_url)
         places.append("the keyring")
     path = token_file(api_url)
-    if path.exists():
+    try:
         path.unlink()
         places.append(f"the file {path}")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"the API key cannot be removed: {error.strerror}",
+            subject=str(path),
+            hint="Remove the file by hand.",
+        ) from None
     return tuple(places)
 
 
@@ -105,10 +137,23 @@ def _from_command(command: str) -> str:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise UserError(
             Code.CONFIG_INVALID,
-            f"the token command failed ({type(error).__name__})",
+            f"the token command {_why(error)}",
             hint=f"Run it by hand, then correct {COMMAND_VARIABLE} or `token_command`.",
         ) from None
     return done.stdout
+
+
+def _why(error: OSError | ValueError | subprocess.SubprocessError) -> str:
+    """Say how the command failed, without repeating it or its output: either may hold a secret."""
+    match error:
+        case subprocess.CalledProcessError(returncode=status):
+            return f"ended with status {status}"
+        case subprocess.TimeoutExpired():
+            return f"took longer than {_COMMAND_TIMEOUT_S} s"
+        case OSError():
+            return f"could not be started: {error.strerror}"
+        case _:
+            return "cannot be read: its quotes do not match, or it does not print text"
 
 
 def _from_file(api_url: str) -> str:
@@ -117,8 +162,15 @@ def _from_file(api_url: str) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_FILE_BYTES)
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"the file with the API key cannot be read: {error.strerror}",
+            subject=str(path),
+            hint="Make it yours, or run `civsync auth logout` and `civsync auth login`.",
+        ) from None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
         raise UserError(
             Code.CONFIG_INVALID,

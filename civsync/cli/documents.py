@@ -46,8 +46,20 @@ def load_lock(project: Project) -> Lock:
 
     data = read_bytes(project.lock)
     if data is None:
-        raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+        raise lock_missing(project)
     return read_lock(data, name=project.lock.name)
+
+
+def lock_missing(project: Project) -> UserError:
+    """Return the error for a lock that is not there; it tells whether a manifest is."""
+    if project.manifest.exists():
+        return UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+    return UserError(
+        Code.LOCK_MISSING,
+        f"there is no lock, and no {project.manifest.name} either",
+        subject=str(project.lock),
+        hint="Go to the folder of your manifest, name it with --manifest, or run `civsync init`.",
+    )
 
 
 def store_lock(project: Project, data: bytes) -> None:

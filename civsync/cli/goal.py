@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from civsync.cli.documents import load_lock, load_manifest, read_bytes
+from civsync.cli.documents import load_lock, load_manifest, lock_missing, read_bytes
 from civsync.cli.options import Context
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
-from civsync.core.codes import Code
-from civsync.core.errors import UserError
 from civsync.core.lock import Lock
 from civsync.disk.state import Memo, read_memo, write_memo
 
@@ -123,12 +121,12 @@ def _compared(
     lines = tuple(explain_stale(stales))
     if mode is Mode.LOCKED:
         if previous is None:
-            raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+            raise lock_missing(project)
         if stales:
             raise stale_error(project, list(lines))
     locking = bring_up_to_date(context, manifest, previous, offline=offline)
     if locking.failures:
-        tell_failures(context.output, locking)
+        tell_failures(context.output, project, locking)
         raise NotLockedError(locking.exit)
     written = write and write_if_changed(project, locking)
     if written:

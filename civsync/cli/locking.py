@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from civsync.cli.documents import read_bytes, store_lock
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.options import Context
-from civsync.cli.output import Output, show
+from civsync.cli.output import Output, count_text, error_document, show
 from civsync.cli.settings import Project
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError, exit_of
@@ -69,11 +69,7 @@ def bring_up_to_date(
     old = previous or Lock()
     if upgrade is not None or needs_network(stales):
         if offline:
-            raise UserError(
-                Code.LOCK_STALE,
-                f"the lock must be resolved again ({explain_stale(stales)[0]})",
-                hint="Run without --offline, or use --frozen to take the lock as it is.",
-            )
+            raise _offline_error(previous, stales)
         resolution = _resolve(context, manifest.entries, old, upgrade or _never)
         for note in resolution.notes:
             context.output.warn(show(note.message))
@@ -87,6 +83,20 @@ def bring_up_to_date(
     data = write_lock(lock)
     changed = previous is None or lock != previous
     return Locking(lock=lock, previous=previous, data=data, changed=changed)
+
+
+def _offline_error(previous: Lock | None, stales: Sequence[Stale]) -> UserError:
+    if previous is None:
+        return UserError(
+            Code.LOCK_MISSING,
+            "there is no lock, and making one needs the network",
+            hint="Run `civsync lock` without --offline.",
+        )
+    return UserError(
+        Code.LOCK_STALE,
+        f"the lock must be resolved again ({explain_stale(stales)[0]})",
+        hint="Run without --offline, or use --frozen to take the lock as it is.",
+    )
 
 
 def write_if_changed(project: Project, locking: Locking) -> bool:
@@ -124,13 +134,27 @@ def tell_changes(output: Output, locking: Locking) -> None:
         output.talk(line)
 
 
-def tell_failures(output: Output, locking: Locking) -> None:
-    """Print every entry that could not be locked, with its place in the manifest."""
-    for entry, error in locking.failures:
+def tell_failures(output: Output, project: Project, locking: Locking) -> None:
+    """Say which entries could not be locked, in the order of the manifest, as text and data."""
+    failures = sorted(locking.failures, key=lambda pair: _line(pair[0]))
+    if output.choice.json:
+        errors = [
+            {"entry": entry.key, "place": str(entry.place), **error_document(error)}
+            for entry, error in failures
+        ]
+        body = {"written": False, "errors": errors}
+        output.document("civsync.lock-run", body, in_stream=True)
+    for entry, error in failures:
         where = show(str(entry.place))
         label = output.paint("error:", "red", "bold")
         output.warn_line(f"{label} {where}: {show(error.message)} [{error.code}]")
-        output.warn_line(f"  {output.paint('hint:', 'cyan')} {show(error.hint)}")
+        output.hint(error.hint, indent="  ")
+    count = count_text(len(failures), "entry")
+    output.warn_line(f"\n{count} could not be locked; {show(project.lock.name)} was not changed")
+
+
+def _line(entry: Entry) -> tuple[int, int]:
+    return (entry.place.line or 0, entry.place.column or 0)
 
 
 def _prioritized(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:

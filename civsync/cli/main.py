@@ -15,7 +15,7 @@ import click
 from civsync import __version__
 from civsync.cli.options import Context, common_options
 from civsync.cli.output import Output, error_document
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import ABOUT, Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
 
 COMMANDS: Final = {
@@ -31,6 +31,26 @@ COMMANDS: Final = {
     "completion": "Print the completion script for a shell.",
     "demo": "Show civsync at work, without network or account.",
 }
+
+HABITS: Final = {
+    "help": "Run `civsync --help`, or `civsync COMMAND --help`.",
+    "version": "Run `civsync --version`.",
+    "install": "Run `civsync sync`: it downloads what the manifest asks for.",
+    "download": "Run `civsync sync`: it downloads what the manifest asks for.",
+    "pull": "Run `civsync sync`: it downloads what the manifest asks for.",
+    "update": "Run `civsync lock --upgrade`, look at the changes, then run `civsync sync`.",
+    "upgrade": "Run `civsync lock --upgrade`, look at the changes, then run `civsync sync`.",
+    "add": "List the model under `models:` in civsync.yaml, then run `civsync sync`.",
+    "remove": "Take the model out of civsync.yaml, then run `civsync sync`.",
+    "clean": "Run `civsync sync`: it also retires what is wanted no more.",
+    "prune": "Run `civsync sync`: it also retires what is wanted no more.",
+    "check": "Run `civsync status`, `civsync verify` or `civsync lock --check`.",
+    "diff": "Run `civsync status`, or `civsync lock --upgrade --dry-run`.",
+    "outdated": "Run `civsync lock --upgrade --dry-run`.",
+    "login": "Run `civsync auth login`.",
+    "logout": "Run `civsync auth logout`.",
+}
+"""Words that people bring from other tools, and what does that here."""
 
 GC_THRESHOLD: Final = 100_000
 """Tens of thousands of lock values are made at once and none is garbage: collect rarely."""
@@ -62,12 +82,22 @@ class LazyGroup(click.Group):
         """Find the command, or fail with the nearest one as a hint."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise click.UsageError(f"No such command {name!r}.{hint}", ctx=ctx)
+            raise UserError(
+                Code.USAGE,
+                f"there is no command {name!r}",
+                hint=_meant(name) or ABOUT[Code.USAGE].hint,
+            )
         return super().resolve_command(ctx, args)
+
+
+def _meant(name: str) -> str:
+    """Say what a word that is no command was probably meant to be, or return ""."""
+    from civsync.documents.hints import nearest
+
+    word = nearest(name, [*COMMANDS, *HABITS])
+    if word is None:
+        return ""
+    return HABITS.get(word) or f"Did you mean `civsync {word}`?"
 
 
 @click.group(
@@ -97,6 +127,10 @@ def main(args: Sequence[str] | None = None) -> ExitCode | int:
         status = civsync.main(args=args, prog_name="civsync", standalone_mode=False, obj=context)
     except click.exceptions.Exit as ending:
         return ending.exit_code
+    except click.exceptions.NoArgsIsHelpError as bare:
+        # Asked for nothing in particular: the overview is the answer, not a fault.
+        context.output.data(bare.format_message())
+        return ExitCode.OK
     except click.Abort:
         return ExitCode.INTERRUPTED
     except KeyboardInterrupt:
@@ -117,7 +151,7 @@ def main(args: Sequence[str] | None = None) -> ExitCode | int:
 
 def _fail(error: CivsyncError, output: Output) -> ExitCode:
     if output.choice.json:
-        output.document("civsync.error", {"error": error_document(error)})
+        output.document("civsync.error", {"error": error_document(error)}, in_stream=True)
     output.error(error)
     return error.exit
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
+from civsync.core.codes import ABOUT
 from civsync.core.errors import CivsyncError, DocumentError
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
@@ -44,9 +45,12 @@ class Output:
         """Print a line of what was asked for."""
         _write(sys.stdout, text + "\n")
 
-    def document(self, schema: str, body: Mapping[str, object]) -> None:
-        """Print the one JSON document of a command."""
-        _write(sys.stdout, json_line({"schema": schema, "schema_version": 1, **body}, indent=2))
+    def document(self, schema: str, body: Mapping[str, object], *, in_stream: bool = False) -> None:
+        """Print a JSON document; with `in_stream` on one line, so that it fits among events."""
+        indent = None if in_stream else 2
+        _write(
+            sys.stdout, json_line({"schema": schema, "schema_version": 1, **body}, indent=indent)
+        )
 
     def event(self, body: Mapping[str, object]) -> None:
         """Print one line of a JSON stream."""
@@ -71,11 +75,20 @@ class Output:
             for problem in error.problems:
                 self._problem(str(problem.place), problem.place.key, problem.message, problem.code)
                 if problem.hint:
-                    _write(sys.stderr, f"  {self.paint('hint:', 'cyan')} {show(problem.hint)}\n")
+                    self.hint(problem.hint, indent="  ")
+            hints = [ABOUT[problem.code].hint for problem in error.problems if not problem.hint]
         else:
             where = str(error.place) if error.place else error.subject
             self._problem(where, "", error.message, error.code)
-        _write(sys.stderr, f"\n{self.paint('hint:', 'cyan')} {show(error.hint)}\n")
+            hints = [error.hint]
+        if hints:
+            _write(sys.stderr, "\n")
+        for hint in dict.fromkeys(hints):
+            self.hint(hint)
+
+    def hint(self, text: str, *, indent: str = "") -> None:
+        """Print what helps against an error; shown also with --quiet."""
+        _write(sys.stderr, f"{indent}{self.paint('hint:', 'cyan')} {show(text)}\n")
 
     def _problem(self, where: str, key: str, message: str, code: str) -> None:
         at = f"{show(where)}: " if where else ""

@@ -301,7 +301,8 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         ),
         Code.TOKEN_REFUSED: _registry(
             ExitCode.CREDENTIALS,
-            "Make a new API key in your Civitai account settings and run `civsync auth login`.",
+            "Make a new API key in your Civitai account settings and run `civsync auth login`;"
+            " `civsync auth status` says where the present key comes from.",
             "Civitai does not know the API key that is configured: it was revoked or has expired."
             " Civitai itself hides this (it treats the caller as anonymous), so civsync asks"
             " once before it starts.",
@@ -344,7 +345,9 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             " Trying again at once only makes it worse, so civsync stops all downloads.",
         ),
         Code.UNREACHABLE: _wire(
-            _LATER, "No connection could be made: name look-up, route or port failed.", retry=True
+            "Check the network and the proxy settings; then run the same command again.",
+            "No connection could be made: name look-up, route or port failed.",
+            retry=True,
         ),
         Code.TLS_FAILED: _wire(
             "Check the clock, SSL_CERT_FILE and the proxy of this machine.",

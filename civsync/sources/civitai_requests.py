@@ -4,6 +4,7 @@ Few requests at a time, spaced, one pause for all of them when the host wants on
 token goes to the configured origin alone, because only addresses made here are asked.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from civsync.core.secrets import MASK, Token
 from civsync.core.wire import HttpAnswer, HttpRequest
 from civsync.decide.origins import Origin
 from civsync.decide.pace import HostPace
-from civsync.decide.retry import Again, GiveUp, decide
+from civsync.decide.retry import Again, GiveUp, decide, spell_seconds
 from civsync.ports import Clock, Reporter, Transport
 
 T = TypeVar("T")
@@ -108,9 +109,11 @@ class ApiCaller:
                             raise
                         raise final from error
                     case Again(delay=delay, shared=False):
-                        self._report(
-                            Noted(code="api-retry", message=f"{error.message}; trying again")
+                        text = (
+                            f"{self.origin}: {error.message};"
+                            f" trying again in {spell_seconds(math.ceil(delay))}"
                         )
+                        self._report(Noted(code="api-retry", message=text))
                         await self._clock.sleep(delay)
                     case Again():
                         pass  # the next try waits for the pause of the host

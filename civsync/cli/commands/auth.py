@@ -12,7 +12,7 @@ from civsync.cli.progress import choose_display
 from civsync.cli.settings import find_api_url
 from civsync.cli.wiring import open_source
 from civsync.core.codes import Code, ExitCode
-from civsync.core.errors import UserError
+from civsync.core.errors import RegistryError, UserError
 from civsync.core.secrets import Token
 
 
@@ -40,7 +40,8 @@ def login(context: Context, *, no_check: bool) -> None:
     try:
         token = Token(text)
     except ValueError as error:
-        raise UserError(Code.USAGE, str(error)) from None
+        hint = "Copy the key from your Civitai account settings; in a script, pipe it in."
+        raise UserError(Code.USAGE, str(error), hint=hint) from None
     account = None if no_check else anyio.run(_who, context, api_url, token)
     where = keep(token, api_url)
     if context.output.choice.json:
@@ -75,9 +76,13 @@ def status(context: Context) -> ExitCode:
     """Show whether an API key is configured, where it comes from, and whose it is."""
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url)
-    account = (
-        anyio.run(_who, context, api_url, credentials.token) if credentials is not None else None
-    )
+    account = None
+    if credentials is not None:
+        try:
+            account = anyio.run(_who, context, api_url, credentials.token)
+        except RegistryError as error:
+            error.subject = credentials.origin
+            raise
     if context.output.choice.json:
         body = {
             "logged_in": credentials is not None,

@@ -2,7 +2,7 @@
 
 import click
 
-from civsync.cli.documents import load_manifest
+from civsync.cli.documents import load_manifest, lock_missing
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.locking import (
     bring_up_to_date,
@@ -14,7 +14,7 @@ from civsync.cli.locking import (
     write_if_changed,
 )
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.cli.output import count_text, error_document, show, size_text
+from civsync.cli.output import count_text, show, size_text
 from civsync.cli.settings import Project, find_project
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
@@ -52,15 +52,7 @@ def command(
     )
     output = context.output
     if locking.failures:
-        if output.choice.json:
-            errors = [
-                {"entry": entry.key, "place": str(entry.place), **error_document(error)}
-                for entry, error in locking.failures
-            ]
-            output.document("civsync.lock-run", {"written": False, "errors": errors})
-        tell_failures(output, locking)
-        count = count_text(len(locking.failures), "entry")
-        output.warn_line(f"\n{count} could not be locked; {project.lock.name} was not changed")
+        tell_failures(output, project, locking)
         return locking.exit
     written = not dry_run and write_if_changed(project, locking)
     changes = changes_between(locking.previous or Lock(), locking.lock)
@@ -89,13 +81,15 @@ def command(
         output.talk(f"Would write {show(project.lock.name)}: {summary}")
     else:
         output.talk(f"{show(project.lock.name)} is up to date: {summary}")
+    if not manifest.entries:
+        output.talk(f"{show(project.manifest.name)} lists no models yet.")
     return ExitCode.OK
 
 
 def _check(context: Context, project: Project, manifest: Manifest) -> ExitCode:
     lock = current_lock(project)
     if lock is None:
-        raise UserError(Code.LOCK_MISSING, "there is no lock", subject=str(project.lock))
+        raise lock_missing(project)
     stales = find_stale(manifest, lock)
     if stales:
         raise stale_error(project, explain_stale(stales))
@@ -112,8 +106,9 @@ def _pick(manifest: Manifest, chosen: tuple[str, ...]) -> frozenset[str]:
     for name in chosen:
         found = {entry.key for entry in manifest.entries if name in _names(entry)}
         if not found:
-            known = ", ".join(entry.key for entry in manifest.entries[:10])
-            hint = f"Entries are: {known}."
+            known = [entry.key for entry in manifest.entries]
+            shown = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
+            hint = f"The entries are {shown}." if known else "The manifest lists no models."
             raise UserError(Code.USAGE, f"no entry is called {name!r}", hint=hint)
         keys |= found
     return frozenset(keys)

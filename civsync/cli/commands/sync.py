@@ -179,7 +179,7 @@ def _only_look(
 def _in_step(output: Output, world: World) -> int:
     count = len(world.plan.actions)
     if output.choice.json:
-        output.event({"event": "finished", "exit": 0, "done": {}, "failed": []})
+        output.event({"event": "finished", "exit": 0, "done": {}, "received": 0, "failed": []})
     else:
         output.talk(f"{count_text(count, 'file')} in place, nothing to do")
     return ExitCode.OK
@@ -215,7 +215,7 @@ def _tell(output: Output, outcome: "Outcome", seconds: float) -> int:
 def _tell_failure(output: Output, path: SafePath, error: CivsyncError) -> None:
     label = output.paint("error:", "red", "bold")
     output.warn_line(f"{label} {show(path)}: {show(error.message)} [{error.code}]")
-    output.warn_line(f"  {output.paint('hint:', 'cyan')} {show(error.hint)}")
+    output.hint(error.hint, indent="  ")
 
 
 def _refuse_both(*flags: tuple[str, bool]) -> None:
