@@ -27,6 +27,7 @@ _TEXT_SUFFIXES: Final = (".json", ".yaml", ".yml", ".txt", ".xml", ".csv", ".md"
 
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _CONTENT_RANGE: Final = re.compile(r"(?i:bytes) ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+_STRONG_ETAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -90,6 +91,15 @@ def judge(head: Head, *, held: int, size: int, name: str = "", address: str = ""
         case status if status in _REDIRECTS:
             return Follow(location=check_redirect(address, head.header("location")))
     raise _refusal(head, address)
+
+
+def strong_etag(head: Head) -> str:
+    """Return the tag that changes with every byte of the file, "" if there is none.
+
+    Weak tags say only that two replies mean the same (RFC 9110, section 8.8.3).
+    """
+    text = head.header("etag").strip()
+    return text if _STRONG_ETAG.fullmatch(text) else ""
 
 
 def _refuse_pages(head: Head, rest: int, size: int, name: str, address: str) -> None:

@@ -15,6 +15,7 @@ from civsync.decide.transfer import (
     Verdict,
     Verify,
     judge,
+    strong_etag,
 )
 
 URL = "https://storage.example.com/a/model.safetensors?X-Amz-Signature=secret"
@@ -306,3 +307,22 @@ def test_a_public_host_is_not_private(host: str) -> None:
 
 def test_an_address_is_shown_without_its_secrets() -> None:
     assert subject_of("https://u:p@a.example.com:1/b/c?sig=1#d") == "https://a.example.com:1/b/c"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"abc-2"', '"abc-2"'),
+        (' "abc" ', '"abc"'),
+        ('W/"abc"', ""),
+        ("abc", ""),
+        ("", ""),
+        ('""', ""),
+        ('"a"b"', ""),
+        ('"a\r\nrange: bytes=0-"', ""),
+        (f'"{"a" * 300}"', ""),
+    ],
+    ids=["strong", "padded", "weak", "bare", "none", "empty", "quote", "header", "long"],
+)
+def test_only_a_strong_tag_tells_that_two_replies_are_of_one_file(text: str, expected: str) -> None:
+    assert strong_etag(Head(status=200, headers={"etag": text})) == expected
