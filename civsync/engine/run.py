@@ -192,20 +192,21 @@ class _Run:
 
     async def _move(self, action: Move) -> None:
         source, target = action.source, action.want.path
-        stamp = await run_sync(
-            lambda: self._out.store.move(source.path, target, expected=source.stamp)
-        )
-        self._owned.pop(source.path, None)
         file = action.want.file
         moved = replace(
             source,
             path=target,
-            stamp=stamp,
             entry=action.want.entry.key,
             model_id=file.model_id,
             version_id=file.version_id,
             file_id=file.file_id,
         )
+        await run_sync(self._out.ledger.intend, moved)
+        stamp = await run_sync(
+            lambda: self._out.store.move(source.path, target, expected=source.stamp)
+        )
+        moved = replace(moved, stamp=stamp)
+        self._owned.pop(source.path, None)
         self._place(moved)
         await run_sync(self._out.ledger.placed, moved)
         self._finish("moved", target, file.size)
