@@ -192,6 +192,25 @@ class Parts(Protocol):
         ...
 
 
+class BlindParts(Protocol):
+    """Parts of files whose SHA-256 is not known before they are received."""
+
+    def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[Part]:
+        """Hold the part that goes by `name`, any text, as `Parts.claim` does by a hash.
+
+        It cannot be published. Raises DiskError root-busy.
+        """
+        ...
+
+    def name_it(self, name: str, sha256: str) -> None:
+        """Let the released part `name`, whole, be what `Parts.claim` finds under `sha256`.
+
+        It replaces a part that is there. Without a part `name` nothing happens. Raises
+        DiskError, SafetyError unsafe-path.
+        """
+        ...
+
+
 class Ledger(Protocol):
     """Remembers what civsync owns. Blocks; raises DiskError or SafetyError."""
 

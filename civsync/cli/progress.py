@@ -29,6 +29,7 @@ from civsync.core.events import (
     Noted,
     Paused,
     Planned,
+    Recording,
 )
 from civsync.core.names import SafePath
 
@@ -43,6 +44,7 @@ VERBS = {
     "restored": "restored without the network",
     "moved": "moved",
     "retired": "retired to trash",
+    "recorded": "downloaded to record its hash",
 }
 
 
@@ -183,6 +185,8 @@ class LiveBars:
         match event:
             case Planned(plan=plan) if plan.bytes_to_fetch:
                 self._whole = progress.add_task("total", total=plan.bytes_to_fetch)
+            case Recording(size=size) if size:
+                self._whole = progress.add_task("total", total=size)
             case Hashing(done=done, total=total, bytes_done=count):
                 if self._hashing is None:
                     self._hashing = progress.add_task("reading", total=None)
@@ -215,9 +219,11 @@ class Tally:
         match event:
             case Planned(plan=plan):
                 self.total, self.files_total = plan.bytes_to_fetch, len(plan.fetches)
+            case Recording(files=files, size=size):
+                self.total, self.files_total = size, files
             case FileStarted(path=path, held=held) | FileProgress(path=path, held=held):
                 self._held[path] = held
-            case FileDone(path=path, size=size, how="fetched" | "restored"):
+            case FileDone(path=path, size=size, how="fetched" | "restored" | "recorded"):
                 self._held[path] = size
                 self.files_done += 1
             case _:
@@ -247,6 +253,11 @@ def tell_common(event: Event, output: Output) -> None:
         case Planned(plan=plan):
             for line in plan_lines(plan, output):
                 output.talk(line)
+        case Recording(files=files, size=size):
+            output.talk(
+                f"Civitai publishes no SHA-256 for {count_text(files, 'file')}: downloading"
+                f" {size_text(size)} once to record it"
+            )
         case FileDone(path=path, how=how) if output.choice.verbose:
             output.talk(f"{VERBS.get(how, how)}: {show(path)}")
         case FileRetrying(path=path, error=error, delay=delay):
@@ -272,6 +283,8 @@ def event_document(event: Event) -> dict[str, object]:
             return {"event": "hashing", "done": done, "total": total, "bytes": count}
         case Planned(plan=plan):
             return {"event": "planned", "actions": [action_document(a) for a in plan.actions]}
+        case Recording(files=files, size=size):
+            return {"event": "recording", "files": files, "bytes": size}
         case FileStarted(path=path, size=size, held=held):
             return {"event": "started", "path": path, "size": size, "held": held}
         case FileProgress(path=path, size=size, held=held):

@@ -118,6 +118,7 @@ class Code(StrEnum):
     SYMLINKED_DIRECTORY = "symlinked-directory"
     OBSTACLE = "obstacle"
     UNSAFE_PATH = "unsafe-path"
+    UNVERIFIED = "unverified"
     STATE_DAMAGED = "state-damaged"
 
 
@@ -487,6 +488,11 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         Code.UNSAFE_PATH: _safety(
             "Restore civsync.lock from version control.",
             "A path in the lock or receipt leads out of the root, or is none that civsync makes.",
+        ),
+        Code.UNVERIFIED: _safety(
+            "Run `civsync lock`: it downloads the file once and records its SHA-256.",
+            "The lock has no SHA-256 for the file, so no bytes can be told to be the right ones."
+            " Civitai had published none, and `civsync lock` has not recorded one yet.",
         ),
         Code.STATE_DAMAGED: _safety(
             "Restore .civsync/receipt.json, or delete it: its files then count as yours.",

@@ -32,6 +32,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Files without a published hash, `size` bytes in all, are downloaded to record it."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileStarted:
     """A file begins; `held` of its `size` bytes were there already."""
 
@@ -60,7 +68,7 @@ class FileRetrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDone:
-    """An action is complete and durable. `how` is "fetched", "moved", "restored", ... ."""
+    """An action is complete. `how` is "fetched", "moved", "restored", "recorded", ... ."""
 
     path: SafePath
     how: str
@@ -99,6 +107,7 @@ Event = (
     Asked
     | Hashing
     | Planned
+    | Recording
     | FileStarted
     | FileProgress
     | FileRetrying

@@ -6,12 +6,13 @@ elsewhere, is copied first and never written to. What a dead process left is tak
 """
 
 import contextlib
+import hashlib
 import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from civsync.core.errors import SafetyError
@@ -69,6 +70,20 @@ class DiskParts:
                 yield part
             finally:
                 self._release(part)
+
+    def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[HeldPart]:
+        """Hold the part that goes by `name`, as `claim` does; see `civsync.ports.BlindParts`."""
+        return self.claim(_stand_in(name), size)
+
+    def name_it(self, name: str, sha256: str) -> None:
+        """Let the released part `name` be the one that `claim` finds under `sha256`."""
+        old, new = part_name(_stand_in(name)), part_name(sha256)
+        with (
+            faults_of("rename", f"{PARTS}/{old}"),
+            self._beneath.folder(PARTS, make=True) as folder,
+        ):
+            if folder.find(old) is not None:
+                folder.rename(old, folder, new)
 
     def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
         """Make a whole part out of trash, quarantine, or a copy of one of `candidates`.
@@ -188,6 +203,14 @@ class DiskParts:
             folder.rename(copied, folder, part_name(sha256))
             return True
         return False
+
+
+def _stand_in(name: str) -> str:
+    """Return what stands for the SHA-256 in the name of a part whose hash is not known.
+
+    No model has it, so nothing that is received under it can ever be published.
+    """
+    return hashlib.sha256(b"civsync part without a name\0" + name.encode()).hexdigest()
 
 
 def as_held(part: Part) -> HeldPart:

@@ -11,19 +11,20 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root, open_root
 from civsync.disk.store import DiskStore
-from civsync.ports import Ledger, Parts, Store
+from civsync.ports import BlindParts, Ledger, Parts, Store
 from support.memory_disk import MemoryDisk, MemoryLedger, MemoryParts, MemoryStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """A root with its three ports, and the hands of a stranger who edits files.
+    """A root with its ports, and the hands of a stranger who edits files.
 
     `again` opens the same root as the next run would.
     """
 
     store: Store
     parts: Parts
+    blind: BlindParts
     ledger: Ledger
     put: Callable[[str, bytes], object]
     read: Callable[[str], bytes | None]
@@ -35,6 +36,7 @@ def memory_world(disk: MemoryDisk) -> World:
     return World(
         store=MemoryStore(disk),
         parts=MemoryParts(disk),
+        blind=MemoryParts(disk),
         ledger=MemoryLedger(disk),
         put=disk.put,
         read=disk.read,
@@ -57,6 +59,7 @@ def real_world(folder: Path, *, plain: bool) -> World:
     return World(
         store=DiskStore(root),
         parts=DiskParts(root),
+        blind=DiskParts(root),
         ledger=DiskLedger(root),
         put=put,
         read=read,

@@ -7,7 +7,7 @@ that nothing survives the process and that there are no links.
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import blake3
@@ -219,6 +219,14 @@ class MemoryParts:
             if not part.gone and part.data:
                 self.disk.parts[sha256] = bytes(part.data)
 
+    def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[MemoryPart]:
+        return self.claim(_stand_in(name), size)
+
+    def name_it(self, name: str, sha256: str) -> None:
+        _require_sha256(sha256)
+        if _stand_in(name) in self.disk.parts:
+            self.disk.parts[sha256] = self.disk.parts.pop(_stand_in(name))
+
     def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
         _require_sha256(sha256)
         if len(self.disk.parts.get(sha256, b"")) == size and sha256 in self.disk.parts:
@@ -302,6 +310,10 @@ def digests_of(data: bytes) -> Digests:
         blake3=blake3.blake3(data).hexdigest(),
         size=len(data),
     )
+
+
+def _stand_in(name: str) -> str:
+    return hashlib.sha256(b"unnamed: " + name.encode()).hexdigest()
 
 
 def _require_sha256(text: str) -> None:

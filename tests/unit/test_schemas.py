@@ -43,6 +43,7 @@ from civsync.core.events import (
     Noted,
     Paused,
     Planned,
+    Recording,
 )
 from civsync.core.lock import Lock
 from civsync.core.plan import (
@@ -200,12 +201,13 @@ EVENTS: list[Event] = [
     Asked(requests=1, entries=2),
     Hashing(done=1, total=2, bytes_done=3),
     Planned(plan=Plan(actions=tuple(ACTIONS))),
+    Recording(files=1, size=2),
     FileStarted(path=PATH, size=2, held=1),
     FileProgress(path=PATH, size=2, held=2),
     FileRetrying(path=PATH, error=PLAIN, delay=0.5),
     *(
         FileDone(path=PATH, how=how, size=2, received=0)
-        for how in ("fetched", "restored", "moved", "retired")
+        for how in ("fetched", "restored", "moved", "retired", "recorded")
     ),
     FileFailed(path=PATH, error=ERRORS[-1]),
     Paused(host="civitai.com", seconds=30),
