@@ -79,6 +79,9 @@ async def _act(context: Context, orders: Orders) -> Outcome:
             )
         finally:
             stop.set()
+        if world.learned or disk.ledger.unsettled:
+            # Hours of hashing, or what a killed run left, must not depend on how this run ends.
+            await run_sync(disk.ledger.commit, world.receipt)
         display(Planned(plan=world.plan))
         check_prune(world.plan, world.receipt, orders.allow_prune)
         await run_sync(check_space, world.plan, disk.parts)

@@ -46,6 +46,8 @@ class DiskLedger:
         self._store = DiskStore(root)
         self._mutex = threading.Lock()
         self._fd: int | None = None
+        self.unsettled = False
+        """True if the last `read` had to work in notes, which a `commit` makes an end of."""
 
     def read(self) -> Receipt:
         """Return the receipt, with what an interrupted run left behind worked in.
@@ -57,6 +59,7 @@ class DiskLedger:
         if text is not None:
             receipt = read_receipt(text, f"{CONTROL}/{_RECEIPT}")
         notes = read_notes(self._load(_NOTES) or b"", f"{CONTROL}/{_NOTES}")
+        self.unsettled = bool(notes)
         if notes:
             receipt, intents = replay(receipt, notes)
             for intent in intents:

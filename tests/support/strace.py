@@ -1,4 +1,4 @@
-"""Break chosen system calls of civsync with strace: kill at the k-th, fail it, or fake its result."""
+"""Break system calls of civsync with strace: kill at the k-th, fail it, or fake its result."""
 
 import functools
 import shutil

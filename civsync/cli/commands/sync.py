@@ -135,7 +135,7 @@ def command(
         return _only_look(context, goal, disk, allowance, check=check, hash_all=verify == "all")
     if verify != "all":
         world = glance(goal.lock, disk.store, disk.ledger, allowance)
-        if world is not None and world.settled:
+        if world is not None and world.settled and not disk.ledger.unsettled:
             return _in_step(context.output, world)
     from civsync.cli.acting import Interrupted, Orders, act
     from civsync.engine.run import Manner
