@@ -124,8 +124,15 @@ def user_config() -> UserConfig:
     path = config_dir() / "config.yaml"
     try:
         data = path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return UserConfig()
+    except OSError as error:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"it cannot be read: {error.strerror}",
+            subject=str(path),
+            hint="Make the file readable for you, or move it away.",
+        ) from None
     from civsync.documents.config import read_config
 
     known = ("root", "api_url", "token_command")

@@ -1,6 +1,7 @@
 """The user's own `config.yaml`: a flat map of a few texts, read as strictly as a manifest."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
@@ -12,10 +13,11 @@ from civsync.documents.yaml_text import parse_yaml
 def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, str]:
     """Return the texts that `data` sets, by key.
 
-    Raises DocumentError with every fault: bad YAML, unknown keys, values that are no text.
+    An empty file sets nothing. Raises DocumentError with every fault: bad YAML, unknown
+    keys, values that are no text.
     """
     read = parse_yaml(data, name=name)
-    problems = list(read.problems)
+    problems = [replace(problem, code=Code.CONFIG_INVALID) for problem in read.problems]
     values: dict[str, str] = {}
     match read.root:
         case Mapping(pairs=pairs):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError
+from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.names import UnsafePathError, parse_path
 from civsync.core.request import ById, Entry, Layout, Manifest, Preference
 from civsync.documents.entries import Defaults, read_entry, read_template, refuse_for_now
@@ -41,12 +41,21 @@ def read_manifest(text: str | bytes, *, name: str = "civsync.yaml") -> Manifest:
     read = parse_yaml(text, name=name)
     findings = Findings(name, read.problems)
     if read.root is None:
-        raise DocumentError(findings.problems)
+        raise DocumentError(findings.problems or [_emptiness(name)])
     check_shape(read.root, findings)
     manifest = _manifest(read.root, findings) if isinstance(read.root, Mapping) else None
     if findings.problems or manifest is None:
         raise DocumentError(findings.problems)
     return manifest
+
+
+def _emptiness(name: str) -> Problem:
+    return Problem(
+        code=Code.MANIFEST_SYNTAX,
+        message="the manifest is empty",
+        place=Place(document=name, line=1, column=1),
+        hint="Run `civsync init --force`, or write `version: 1` and `models: []`.",
+    )
 
 
 def _manifest(node: Mapping, findings: Findings) -> Manifest:

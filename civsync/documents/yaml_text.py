@@ -27,7 +27,10 @@ except ImportError:  # pragma: no cover - a build of PyYAML without libyaml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YamlText:
-    """What a text held: the root node (None if nothing could be read) and all its faults."""
+    """What a text held: the root node and all its faults.
+
+    No root means that nothing could be read or, without faults, that nothing was there.
+    """
 
     root: Node | None
     problems: tuple[Problem, ...]
@@ -94,8 +97,6 @@ class _Reading:
                 self._take(event)
         except _StopReadingError:
             return YamlText(root=self._what_was_closed(), problems=tuple(self.problems))
-        if self.root is None:
-            self._note(Code.MANIFEST_SYNTAX, "the document is empty", 1, 1)
         return YamlText(root=self.root, problems=tuple(self.problems))
 
     def _what_was_closed(self) -> Node | None:

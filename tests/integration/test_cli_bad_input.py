@@ -96,7 +96,9 @@ BAD_MANIFESTS = [
         ["civsync.yaml:2:10: ", "[bad-link]"],
         id="a link to somewhere else",
     ),
-    pytest.param("", ["civsync.yaml:1:1: the document is empty"], id="an empty file"),
+    pytest.param(
+        "", ["civsync.yaml:1:1: the manifest is empty", "civsync init"], id="an empty file"
+    ),
     pytest.param(
         "version: 1\nmodels:\n\t- x\n",
         ["civsync.yaml:3:1: ", "Indent with spaces"],

@@ -90,8 +90,6 @@ def test_columns_count_characters_not_bytes() -> None:
 @pytest.mark.parametrize(
     ("source", "code", "line", "column"),
     [
-        pytest.param("", Code.MANIFEST_SYNTAX, 1, 1, id="empty"),
-        pytest.param("# only a comment\n", Code.MANIFEST_SYNTAX, 1, 1, id="only a comment"),
         pytest.param("a: 1\na: 2\n", Code.DUPLICATE_KEY, 2, 1, id="duplicate key"),
         pytest.param('a: 1\n"a": 2\n', Code.DUPLICATE_KEY, 2, 1, id="duplicate key, quoted"),
         pytest.param("a: &x 1\n", Code.YAML_ALIAS, 1, 4, id="anchor"),
@@ -182,3 +180,9 @@ def test_depth_up_to_the_cap_is_read() -> None:
     text = "[" * DOCUMENT_DEPTH + "]" * DOCUMENT_DEPTH
     assert parse_yaml(text, name="x").problems == ()
     assert parse_yaml(f"[{text}]", name="x").root is None
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n"])
+def test_a_text_that_holds_nothing_is_no_fault_of_yaml(text: str) -> None:
+    read = parse_yaml(text, name="x.yaml")
+    assert (read.root, read.problems) == (None, ())
