@@ -17,7 +17,7 @@ from civsync.engine.world import World, glance, look
 
 
 @click.command()
-@click.option("--exit-code", is_flag=True, help="Exit 2 if sync would change something.")
+@click.option("--exit-code", is_flag=True, help="Exit 2 if root and lock are not in step.")
 @common_options
 @pass_context
 def command(context: Context, *, exit_code: bool) -> int:
@@ -34,7 +34,7 @@ def command(context: Context, *, exit_code: bool) -> int:
             world = look(goal.lock, disk.store, disk.ledger, display)
         disk.remember(world.receipt)
     changes = dict(_changed_by_hand(world))
-    pending = bool(goal.lines or world.plan.pending)
+    pending = bool(goal.lines or world.plan.pending or world.plan.blocked)
     if output.choice.json:
         output.document(
             "civsync.status",

@@ -1,0 +1,184 @@
+"""`civsync status`: offline, quick, and honest about what changed since civsync wrote it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from civsync.demo.served import Served, serve
+from civsync.demo.world import demo_registry
+from support.cli import Project
+from support.published import faults
+
+THEATRE, WASH, GRAVEL = 1133590, 967204, 588213
+STYLE = "loras/paper_theatre_v2.safetensors"
+GARDEN = "loras/inkwash_garden.safetensors"
+NOWHERE = "http://127.0.0.1:1"
+LONG_AGO_NS = 1_600_000_000_123_456_789
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with serve(demo_registry()) as world:
+        yield world
+
+
+@pytest.fixture
+def project(tmp_path: Path, served: Served) -> Project:
+    """A synced tree of two files, after which the network is gone."""
+    project = Project(tmp_path / "project", served.api_url)
+    project.write(f"model: {THEATRE}", f"model: {WASH}")
+    ran = project.run("sync")
+    assert ran.status == 0, ran.err
+    served.reset_counts()
+    project.environment["CIVSYNC_API_URL"] = NOWHERE
+    return project
+
+
+def let_age(project: Project) -> None:
+    """Give every file a time long ago, and let civsync learn it."""
+    for name in (STYLE, GARDEN):
+        os.utime(project.root / name, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    assert project.run("status").status == 0
+
+
+def corrupt_unseen(path: Path) -> None:
+    """Change a byte, and leave size, time and inode as they were."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        byte = file.read(1)
+        file.seek(before.st_size // 2)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_ino, after.st_mtime_ns) == (
+        before.st_size,
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+
+
+def test_a_synced_tree_is_in_place_without_a_network(project: Project) -> None:
+    ran = project.run("status", "--exit-code")
+    assert (ran.status, ran.out) == (0, "2 files in place, nothing to do\n")
+    shown = project.run("status", "--json").json
+    assert faults(shown) == []
+    assert [action["action"] for action in shown["actions"]] == ["keep", "keep"]
+    assert (shown["changed_by_hand"], shown["lock_stale"]) == ({}, [])
+
+
+def test_a_second_look_trusts_size_time_and_inode_and_verify_does_not(project: Project) -> None:
+    let_age(project)
+    corrupt_unseen(project.root / STYLE)
+    assert project.run("status").out == "2 files in place, nothing to do\n"
+    assert project.run("verify", "--quick").status == 0
+    ran = project.run("verify")
+    assert ran.status == 5
+    assert f"differs  {STYLE}: has SHA-256 " in ran.out
+    assert GARDEN not in ran.out
+
+
+def test_a_changed_time_alone_is_read_again_and_found_unchanged(project: Project) -> None:
+    let_age(project)
+    corrupt_unseen(project.root / STYLE)
+    os.utime(project.root / STYLE)
+    assert f"{STYLE}  (modified)" in project.run("status").out
+    os.utime(project.root / GARDEN)
+    assert GARDEN not in project.run("status").out
+
+
+@pytest.mark.parametrize(
+    ("change", "word", "next_action"),
+    [
+        pytest.param("modify", "modified", "blocked", id="modified"),
+        pytest.param("delete", "deleted", "fetch", id="deleted"),
+        pytest.param(
+            "directory", "replaced by something that is no file", "blocked", id="a directory"
+        ),
+    ],
+)
+def test_what_was_changed_since_civsync_wrote_it_is_shown(
+    project: Project, change: str, word: str, next_action: str
+) -> None:
+    path = project.root / STYLE
+    if change == "modify":
+        path.write_bytes(path.read_bytes() + b"!")
+    else:
+        path.unlink()
+    if change == "directory":
+        path.mkdir()
+    ran = project.run("status")
+    assert ran.status == 0
+    assert "Changed since civsync wrote it (1 file):" in ran.out
+    assert f"  {STYLE}  ({word})" in ran.out
+    assert "Next sync:" in ran.out
+    shown = project.run("status", "--json", "--exit-code")
+    assert faults(shown.json) == []
+    assert shown.json["changed_by_hand"] == {STYLE: word}
+    actions = {action["path"]: action["action"] for action in shown.json["actions"]}
+    assert actions == {STYLE: next_action, GARDEN: "keep"}
+    assert shown.status == 2
+
+
+def test_pending_work_is_exit_2_with_exit_code_and_0_without(project: Project) -> None:
+    project.write(f"model: {THEATRE}")
+    assert project.run("lock").status == 0
+    ran = project.run("status")
+    assert (ran.status, f"- {GARDEN}" in ran.out) == (0, True)
+    assert project.run("status", "--exit-code").status == 2
+
+
+def test_a_manifest_that_differs_from_the_lock_is_told_with_its_keys(project: Project) -> None:
+    project.write(f"{{model: {THEATRE}, prefer: {{precision: [fp32]}}}}", f"model: {GRAVEL}")
+    ran = project.run("status", "--exit-code")
+    assert ran.status == 2
+    assert "The manifest differs from the lock (run `civsync lock`):" in ran.out
+    assert f"{THEATRE}@latest" in ran.out
+    assert "prefer.precision" in ran.out
+    assert f"{GRAVEL}@latest" in ran.out
+    assert len(project.run("status", "--json").json["lock_stale"]) == 3
+
+
+def test_a_file_of_the_users_with_the_right_bytes_counts_and_stays_theirs(
+    project: Project, tmp_path: Path
+) -> None:
+    other = Project(tmp_path / "other", NOWHERE)
+    other.manifest.write_bytes(project.manifest.read_bytes())
+    other.lock.write_bytes(project.lock.read_bytes())
+    (other.root / "loras").mkdir(parents=True)
+    (other.root / STYLE).write_bytes((project.root / STYLE).read_bytes())
+    ran = other.run("status")
+    assert f"+ {GARDEN}" in ran.out
+    assert STYLE not in ran.out
+    assert "1 to download" in ran.out
+    assert "1 in place" in ran.out
+    assert not (other.root / ".civsync").exists()
+
+
+def test_status_of_a_tree_that_was_never_synced_makes_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    other = Project(tmp_path / "other", NOWHERE)
+    other.manifest.write_bytes(project.manifest.read_bytes())
+    other.lock.write_bytes(project.lock.read_bytes())
+    assert "2 to download" in other.run("status").out
+    assert not other.root.exists()
+
+
+def test_status_works_from_a_folder_below_and_with_the_root_in_the_config(
+    project: Project,
+) -> None:
+    below = project.folder / "deep" / "down"
+    below.mkdir(parents=True)
+    project.folder = below
+    assert project.run("status").out == "2 files in place, nothing to do\n"
+    config = below.parents[1] / ".home" / "civsync" / "config.yaml"
+    config.write_text(f"root: {below / 'elsewhere'}\n")
+    assert "2 to download" in project.run("status").out
+    config.write_text("rot: x\n")
+    ran = project.run("status")
+    assert ran.status == 65
+    assert f"{config}:1:1: unknown key 'rot'" in ran.err
+    assert "Did you mean `root`?" in ran.err

@@ -1,0 +1,77 @@
+"""`civsync verify`: every byte is read again, and what differs is named."""
+
+from pathlib import Path
+
+import pytest
+
+from civsync.demo.served import serve
+from civsync.demo.world import demo_registry
+from support.cli import Project
+from support.published import faults
+
+STYLE = "loras/paper_theatre_v2.safetensors"
+GARDEN = "loras/inkwash_garden.safetensors"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A synced tree of two files, after which the registry is gone."""
+    project = Project(tmp_path)
+    project.write("model: 1133590", "model: 967204")
+    with serve(demo_registry()) as served:
+        ran = project.run("sync", env={"CIVSYNC_API_URL": served.api_url})
+        assert ran.status == 0, ran.err
+    return project
+
+
+def test_a_whole_tree_is_as_locked(project: Project) -> None:
+    ran = project.run("verify")
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.err.startswith("2 of 2 files as locked, 672.0 KiB in ")
+    shown = project.run("verify", "--json")
+    assert faults(shown.json) == []
+    assert (shown.json["files"], shown.json["right"], shown.json["faults"]) == (2, 2, [])
+
+
+def test_each_file_that_differs_is_named_with_both_hashes_and_nothing_is_touched(
+    project: Project,
+) -> None:
+    path = project.root / STYLE
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    (project.root / GARDEN).unlink()
+    before = project.files()
+    ran = project.run("verify")
+    assert ran.status == 5
+    assert f"differs  {STYLE}: has SHA-256 " in ran.out
+    assert f"({len(data)} bytes)" in ran.out
+    assert f"differs  {GARDEN}: missing" in ran.out
+    assert "0 of 2 files as locked" in ran.err
+    assert "--force-modified" in ran.err
+    shown = project.run("verify", "--json")
+    assert faults(shown.json) == []
+    codes = {fault["path"]: fault["error"]["code"] for fault in shown.json["faults"]}
+    assert codes == {STYLE: "differs", GARDEN: "differs"}
+    assert project.files() == before
+
+
+def test_a_truncated_file_is_told_by_its_size(project: Project) -> None:
+    path = project.root / STYLE
+    path.write_bytes(path.read_bytes()[:-1])
+    ran = project.run("verify")
+    assert ran.status == 5
+    assert f"differs  {STYLE}" in ran.out
+
+
+def test_foreign_files_are_not_looked_at(project: Project) -> None:
+    (project.root / "loras" / "mine.safetensors").write_bytes(b"mine")
+    assert project.run("verify").status == 0
+
+
+def test_what_stands_in_the_way_is_a_refusal(project: Project) -> None:
+    path = project.root / STYLE
+    path.unlink()
+    path.mkdir()
+    ran = project.run("verify")
+    assert (ran.status, f"differs  {STYLE}" in ran.out) == (8, True)
