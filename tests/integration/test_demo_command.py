@@ -79,6 +79,15 @@ def test_the_demo_shows_the_plan_before_it_acts(told: tuple[Path, Ran]) -> None:
     ]
 
 
+def test_the_session_in_the_readme_is_what_the_demo_prints(told: tuple[Path, Ran]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    session = readme.partition("```console\n")[2].partition("```")[0]
+    shown = [line for line in session.splitlines() if " at " not in line]
+
+    assert len(shown) > 20
+    assert [line for line in shown if line not in told[1].out.splitlines()] == []
+
+
 def test_the_demo_leaves_a_folder_to_play_with(told: tuple[Path, Ran]) -> None:
     folder, _ = told
     made = {path.name for path in folder.iterdir()}

@@ -19,6 +19,7 @@ from civsync.cli.wiring import open_disk
 from civsync.core.codes import Code
 from civsync.core.disk import Absent, Regular, Sight
 from civsync.core.errors import CivsyncError, IntegrityError, exit_of
+from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 from civsync.core.plan import Blocked, Want
 from civsync.decide.plan import wanted_files
 from civsync.engine.world import World, glance, look
@@ -26,7 +27,15 @@ from civsync.engine.world import World, glance, look
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Trust size, time and inode where they are known.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=4, envvar="CIVSYNC_JOBS")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, MAX_JOBS),
+    default=DEFAULT_JOBS,
+    show_default=True,
+    envvar="CIVSYNC_JOBS",
+    help="Files to read at the same time.",
+)
 @common_options
 @pass_context
 def command(context: Context, *, quick: bool, jobs: int) -> int:
