@@ -1,5 +1,6 @@
-"""What the README says is so: commands, flags, codes, variables, folders, packages, links."""
+"""What the README and docs say is so: commands, flags, codes, variables, keys, folders, links."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from civsync.cli.options import Context
 from civsync.core.codes import ExitCode
 from civsync.documents.layout_tables import PRESETS, ROOT_OF
 from civsync.documents.manifest import read_manifest
+from civsync.documents.schema_files import schema_text
+from civsync.documents.templates import FIELDS
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (PROJECT / "docs" / "manifest.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *PROJECT.glob("docs/**/*.md")]
@@ -26,14 +30,20 @@ DEBUG_VARIABLE = "CIVSYNC_DEBUG"
 """Read by the last border of the command line, before there are options."""
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, text: str = README) -> list[str]:
     """Return the code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def section(title: str) -> str:
+def section(title: str, text: str = README) -> str:
     """Return the text below a heading, up to the next one."""
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def first_cells(title: str) -> set[str]:
+    """Return what stands in code in the first column of a table of the reference."""
+    lines = [line for line in section(title, REFERENCE).splitlines() if line.startswith("| `")]
+    return {name for line in lines for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
 
 
 def rows(title: str) -> list[list[str]]:
@@ -74,9 +84,45 @@ def test_each_of_the_two_commands_is_a_code_block_of_its_own(what: str, then: st
     assert line in blocks("sh")
 
 
-@pytest.mark.parametrize("text", blocks("yaml"), ids=range(len(blocks("yaml"))))
-def test_every_manifest_in_the_readme_can_be_copied(text: str) -> None:
+MANIFESTS = [*blocks("yaml"), *blocks("yaml", REFERENCE)]
+
+
+@pytest.mark.parametrize("text", MANIFESTS, ids=range(len(MANIFESTS)))
+def test_every_manifest_that_is_shown_can_be_copied(text: str) -> None:
     assert read_manifest(text).entries
+
+
+@pytest.mark.parametrize(
+    ("title", "pointer"),
+    [
+        ("At the top", ("properties",)),
+        ("An entry", ("$defs", "entry", "properties")),
+        ("An item of `files`", ("$defs", "file", "properties")),
+    ],
+    ids=["top", "entry", "file"],
+)
+def test_the_reference_names_every_key_of_the_schema_and_no_other(
+    title: str, pointer: tuple[str, ...]
+) -> None:
+    keys = json.loads(schema_text("manifest"))
+    for step in pointer:
+        keys = keys[step]
+
+    assert first_cells(title) == set(keys)
+
+
+def test_the_reference_names_every_key_of_prefer_and_policy() -> None:
+    defined = json.loads(schema_text("manifest"))["$defs"]
+    keys = {f"{each}.{key}" for each in ("prefer", "policy") for key in defined[each]["properties"]}
+
+    assert first_cells("`prefer` and `policy`") == keys
+
+
+def test_the_reference_and_the_readme_name_every_field_of_templates() -> None:
+    chosen = section("How files are chosen")
+
+    assert first_cells("Templates") == set(FIELDS)
+    assert [field for field in FIELDS if f"`{field}`" not in chosen] == []
 
 
 def test_every_command_is_in_the_table_and_no_other() -> None:
