@@ -12,6 +12,7 @@ from pathlib import Path
 from civsync.cli.documents import load_lock, load_manifest, lock_missing, read_bytes
 from civsync.cli.options import Context
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
+from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
 from civsync.disk.state import Memo, read_memo, write_memo
 
@@ -29,12 +30,14 @@ class Goal:
     """The lock to follow, where; and whether the lock on disk is another one.
 
     `lines` say, for people, how lock and manifest differ where the mode lets them.
+    `hashes_to_come` says that the real run would first record hashes that `lock` lacks.
     """
 
     lock: Lock
     root: Path
     project: Project
     lock_changed: bool = False
+    hashes_to_come: bool = False
     lines: tuple[str, ...] = ()
 
 
@@ -46,11 +49,24 @@ class NotLockedError(Exception):
         self.status = status
 
 
-def find_goal(context: Context, mode: Mode, *, offline: bool = False, write: bool = True) -> Goal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What finding the goal may use.
+
+    With `write` false a new lock is not written, and nothing is downloaded to record its
+    hash; `new_root` is the user's word that the root is a new or another disk.
+    """
+
+    offline: bool = False
+    write: bool = True
+    new_root: bool = False
+    jobs: int = DEFAULT_JOBS
+
+
+def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     """Return what the run aims at, with the lock brought up to date where the mode says so.
 
-    With `write` false the new lock is not written. Raises UserError lock-missing,
-    lock-stale; NotLockedError; DocumentError.
+    Raises UserError lock-missing, lock-stale; NotLockedError; DocumentError.
     """
     project = find_project(context.settings)
     if mode is Mode.FROZEN:
@@ -63,7 +79,7 @@ def find_goal(context: Context, mode: Mode, *, offline: bool = False, write: boo
         return Goal(
             lock=lock, root=find_root(context.settings, project, known.root), project=project
         )
-    return _compared(context, project, mode, offline=offline, write=write)
+    return _compared(context, project, mode, means)
 
 
 def glance_at_lock(context: Context) -> Goal:
@@ -100,9 +116,7 @@ def _frozen(context: Context, project: Project) -> Goal:
     return Goal(lock=lock, root=find_root(context.settings, project, root), project=project)
 
 
-def _compared(
-    context: Context, project: Project, mode: Mode, *, offline: bool, write: bool
-) -> Goal:
+def _compared(context: Context, project: Project, mode: Mode, means: Means) -> Goal:
     from civsync.cli.locking import (
         bring_up_to_date,
         current_lock,
@@ -111,8 +125,10 @@ def _compared(
         stale_error,
         tell_changes,
         tell_failures,
+        tell_to_record,
         write_if_changed,
     )
+    from civsync.cli.recording import Recording
 
     manifest = load_manifest(project)
     root = find_root(context.settings, project, manifest.root)
@@ -122,13 +138,26 @@ def _compared(
     if mode is Mode.LOCKED:
         if previous is None:
             raise lock_missing(project)
-        if stales:
+        if not all(stale.unhashed for stale in stales):
             raise stale_error(project, list(lines))
-    locking = bring_up_to_date(context, manifest, previous, offline=offline)
+        if stales:
+            # What has no hash is refused file by file; the others can be put in place.
+            return Goal(lock=previous, root=root, project=project, lines=lines)
+    recording = Recording(
+        root=lambda: root, accept_new=means.new_root, jobs=means.jobs, stream=True
+    )
+    locking = bring_up_to_date(
+        context,
+        manifest,
+        previous,
+        offline=means.offline,
+        recording=recording if means.write else None,
+    )
     if locking.failures:
         tell_failures(context.output, project, locking)
         raise NotLockedError(locking.exit)
-    written = write and write_if_changed(project, locking)
+    tell_to_record(context.output, locking)
+    written = means.write and write_if_changed(project, locking)
     if written:
         tell_changes(context.output, locking)
         context.output.talk(f"Wrote {project.lock.name}")
@@ -139,6 +168,7 @@ def _compared(
         root=root,
         project=project,
         lock_changed=locking.changed,
+        hashes_to_come=bool(locking.to_record),
         lines=lines,
     )
 

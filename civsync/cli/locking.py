@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from civsync.cli.documents import read_bytes, store_lock
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.options import Context
-from civsync.cli.output import Output, count_text, error_document, show
+from civsync.cli.output import Output, count_text, error_document, show, size_text
+from civsync.cli.recording import Recording, record
 from civsync.cli.settings import Project
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError, exit_of
-from civsync.core.lock import Lock, LockedEntry, sort_key
+from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
 from civsync.core.request import Entry, Manifest
 from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness
+from civsync.decide.unhashed import unhashed_files
 from civsync.documents.lock import read_lock, write_lock
 
 if TYPE_CHECKING:
@@ -29,12 +31,16 @@ Upgrade = Callable[[Entry], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locking:
-    """What came of it. With `failures` nothing was written and `lock` is the old one."""
+    """What came of it. With `failures` nothing was written and `lock` is the old one.
+
+    `to_record` are files that have no hash yet, because nothing was to be downloaded.
+    """
 
     lock: Lock
     previous: Lock | None
     data: bytes = b""
     changed: bool = False
+    to_record: tuple[LockedFile, ...] = ()
     failures: tuple[tuple[Entry, CivsyncError], ...] = ()
 
     @property
@@ -61,8 +67,13 @@ def bring_up_to_date(
     *,
     upgrade: Upgrade | None = None,
     offline: bool = False,
+    recording: Recording | None = None,
 ) -> Locking:
-    """Return the lock that the manifest asks for, asking Civitai only where it must."""
+    """Return the lock that the manifest asks for, asking Civitai only where it must.
+
+    Files that Civitai publishes no hash of are downloaded as `recording` says, to know
+    theirs; without it they stay without.
+    """
     stales = find_stale(manifest, previous)
     if upgrade is None and previous is not None and not stales:
         return Locking(lock=previous, previous=previous)
@@ -79,10 +90,22 @@ def bring_up_to_date(
     else:
         wanted = {entry.key for entry in manifest.entries}
         entries = tuple(entry for entry in old.entries if entry.key in wanted)
-    lock = Lock(entries=_prioritized(manifest, place(manifest, entries)))
-    data = write_lock(lock)
-    changed = previous is None or lock != previous
-    return Locking(lock=lock, previous=previous, data=data, changed=changed)
+    entries = _prioritized(manifest, place(manifest, entries))
+    if recording is not None and unhashed_files(entries):
+        recorded = record(context, entries, recording)
+        if recorded.failures:
+            asked = {entry.key: entry for entry in manifest.entries}
+            failures = tuple((asked[key], error) for key, error in recorded.failures)
+            return Locking(lock=old, previous=previous, failures=failures)
+        entries = recorded.entries
+    lock = Lock(entries=entries)
+    return Locking(
+        lock=lock,
+        previous=previous,
+        data=write_lock(lock),
+        changed=previous is None or lock != previous,
+        to_record=unhashed_files(entries),
+    )
 
 
 def _offline_error(previous: Lock | None, stales: Sequence[Stale]) -> UserError:
@@ -155,6 +178,14 @@ def tell_failures(output: Output, project: Project, locking: Locking) -> None:
 
 def _line(entry: Entry) -> tuple[int, int]:
     return (entry.place.line or 0, entry.place.column or 0)
+
+
+def tell_to_record(output: Output, locking: Locking) -> None:
+    """Say which files the real run would download to record their hash."""
+    for file in locking.to_record:
+        output.talk(
+            f"Would download {show(file.path)} ({size_text(file.size)}) once to record its SHA-256"
+        )
 
 
 def _prioritized(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:

@@ -20,7 +20,7 @@ from civsync.core.disk import (
     Regular,
     Sight,
 )
-from civsync.core.errors import CivsyncError, IntegrityError, SafetyError
+from civsync.core.errors import CivsyncError, SafetyError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import (
@@ -41,10 +41,14 @@ from civsync.decide.leftovers import Leftovers, content_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What the user allowed or asked for beyond the usual."""
+    """What the user allowed or asked for beyond the usual.
+
+    `hashes_to_come` is for a mere look: what has no hash would be downloaded to record it.
+    """
 
     force_modified: bool = False
     prune: bool = True
+    hashes_to_come: bool = False
 
 
 def wanted_files(lock: Lock) -> dict[SafePath, Want]:
@@ -136,7 +140,9 @@ def _for_wanted(
 ) -> Action:
     path = want.path
     if not want.file.sha256:
-        return Blocked(want=want, error=_unverifiable(want))
+        if allowance.hashes_to_come:
+            return Fetch(want=want)
+        return Blocked(want=want, error=_unverified(path))
     sight = inventory.get(path, Absent())
     match sight:
         case Absent():
@@ -207,12 +213,11 @@ def _for_unwanted(
             assert_never(sight)
 
 
-def _unverifiable(want: Want) -> CivsyncError:
-    return IntegrityError(
-        Code.DIFFERS,
+def _unverified(path: SafePath) -> CivsyncError:
+    return SafetyError(
+        Code.UNVERIFIED,
         "the lock has no SHA-256 for this file, so no bytes can be told to be right",
-        subject=want.path,
-        hint="Run `civsync lock`.",
+        subject=path,
     )
 
 

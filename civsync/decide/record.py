@@ -6,6 +6,7 @@ renames a model must not move files that nobody asked to move.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
 from civsync.core.codes import Code
@@ -14,6 +15,8 @@ from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, Locked
 from civsync.core.names import SafePath, safe_name
 from civsync.decide.kinds import extension
 from civsync.decide.policy import Remark
+
+_ACCEPT: Final = "Find out why; to accept it, delete the entry from civsync.lock and lock again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,8 @@ def record_file(
 
     `fresh` says to follow Civitai where it names things anew. The path is provisional. A
     hash that an earlier run recorded for want of a published one is kept. Raises
-    IntegrityError content-changed if this file id had another SHA-256.
+    IntegrityError content-changed if this file id had another SHA-256, or another size
+    when its hash was recorded.
     """
     before = known.files.get(file.id)
     remarks: list[Remark] = []
@@ -100,9 +104,16 @@ def record_file(
                 Code.CONTENT_CHANGED,
                 f"file {file.id} {file.name} was locked with SHA-256 {before.sha256},"
                 f" and Civitai now publishes {sha256}",
-                hint="Find out why; to accept it, delete the entry from civsync.lock and lock"
-                " again.",
+                hint=_ACCEPT,
                 data={"file_id": file.id, "locked": before.sha256, "published": sha256},
+            )
+        if not sha256 and before.sha256 and file.size != before.size:
+            raise IntegrityError(
+                Code.CONTENT_CHANGED,
+                f"file {file.id} {file.name} had {before.size} bytes when its hash was"
+                f" recorded, and has {file.size} now",
+                hint=_ACCEPT,
+                data={"file_id": file.id, "locked": before.size, "published": file.size},
             )
         sha256 = sha256 or before.sha256
         owner = before.owner_version_id if before.version_id == version.id else None

@@ -50,6 +50,11 @@ class Stale:
         """Whether Civitai has to be asked."""
         return self.reason in (Reason.MISSING, Reason.CHANGED, Reason.UNSATISFIED)
 
+    @property
+    def unhashed(self) -> bool:
+        """Whether nothing is wrong but that files have no hash yet."""
+        return self.reason is Reason.UNSATISFIED and all(key == "sha256" for key, _, _ in self.keys)
+
     def __str__(self) -> str:
         """Return one line that names the entry and the keys that differ."""
         match self.reason:

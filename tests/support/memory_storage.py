@@ -42,10 +42,15 @@ class _Reply:
 
 @dataclass
 class MemoryStorage:
-    """Serves `bodies` by file id. Tests edit the attributes."""
+    """Serves `bodies` by file id. Tests edit the attributes.
+
+    `tag` makes the ETag of a body, "" for none; `If-Range` is obeyed if `obeys_conditions`.
+    """
 
     bodies: dict[int, bytes] = field(default_factory=dict)
     faults: dict[int, list[Fault]] = field(default_factory=dict)
+    tag: Callable[[bytes], str] = lambda _: ""
+    obeys_conditions: bool = True
     chunk: int = 7
     asked: list[AskedFor] = field(default_factory=list)
     busiest: int = 0
@@ -69,6 +74,9 @@ class MemoryStorage:
         try:
             for _ in range(3):  # let other tasks overlap with this one
                 await anyio.lowlevel.checkpoint()
+            condition = headers.get("if-range")
+            changed = condition is not None and condition != self.tag(self.bodies[file_id])
+            start = 0 if changed and self.obeys_conditions else start
             return await self._deliver(url, file_id, start, judge)
         finally:
             self._running -= 1
@@ -104,6 +112,8 @@ class MemoryStorage:
         if isinstance(fault, IgnoreRange):
             start = 0
         reply = _proper(body, start)
+        if tag := self.tag(body):
+            reply.headers["etag"] = tag
         match fault:
             case WrongRange(text):
                 reply.headers.pop("content-range", None)

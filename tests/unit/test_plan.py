@@ -208,7 +208,13 @@ def test_a_file_without_a_hash_in_the_lock_is_blocked_whatever_is_there() -> Non
         for receipt in (NOBODY, OURS):
             [action] = make_plan(lock, at(a=sight), receipt).actions
             assert isinstance(action, Blocked)
-            assert action.error.exit in (ExitCode.REFUSED, ExitCode.INTEGRITY)
+            assert (action.error.code, action.error.exit) == (Code.UNVERIFIED, ExitCode.REFUSED)
+
+
+def test_a_mere_look_shows_a_file_without_a_hash_as_one_to_download() -> None:
+    lock = lock_of(locked_entry(locked_file(NAME, "right", sha256="")))
+    allowance = Allowance(hashes_to_come=True)
+    assert shape(make_plan(lock, at(a=Absent()), NOBODY, allowance)) == [("Fetch", "a")]
 
 
 def owned(name: str, content: str, *, model_id: int = 1, inode: int = 1) -> Owned:

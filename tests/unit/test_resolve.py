@@ -462,6 +462,32 @@ class TestContent:
         )
         assert again.entries == (recorded,)
 
+    @pytest.mark.parametrize(
+        ("published", "size", "alarm"),
+        [
+            (sha256_of(9), 2048, False),
+            (sha256_of(8), 2048, True),
+            (None, 2048, False),
+            (None, 2049, True),
+        ],
+        ids=["the same", "another hash", "still none", "another size"],
+    )
+    def test_a_recorded_hash_is_what_civitai_must_publish_later(
+        self, published: str | None, size: int, alarm: bool
+    ) -> None:
+        def shown(sha256: str | None, size: int) -> Library:
+            file = remote_file(1, sha256=sha256, size=size)
+            return library(remote_model(4, [remote_version(40, [file])]))
+
+        wanted = entry(request(4, 40, allow_unverified=True))
+        first = resolved(shown(None, 2048), wanted).entries[0]
+        recorded = replace(first, files=(replace(first.files[0], sha256=sha256_of(9)),))
+        before = Lock(entries=(recorded,))
+        result = resolved(shown(published, size), wanted, previous=before, upgrade=always)
+        [file] = result.entries[0].files
+        assert (file.sha256, file.size) == (sha256_of(9), 2048)
+        assert codes_of(result) == ([Code.CONTENT_CHANGED] if alarm else [])
+
     def test_a_record_without_a_hash_is_asked_about_again(self) -> None:
         wanted = entry(request(4, 40, allow_unverified=True))
         before = Lock(entries=resolved(self.model(None), wanted).entries)

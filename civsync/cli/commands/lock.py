@@ -11,11 +11,13 @@ from civsync.cli.locking import (
     find_stale,
     stale_error,
     tell_failures,
+    tell_to_record,
     write_if_changed,
 )
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show, size_text
-from civsync.cli.settings import Project, find_project
+from civsync.cli.recording import Recording
+from civsync.cli.settings import Project, find_project, find_root
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
@@ -44,11 +46,13 @@ def command(
     if check:
         return _check(context, project, manifest)
     wanted = _pick(manifest, chosen)
+    recording = Recording(root=lambda: find_root(context.settings, project, manifest.root))
     locking = bring_up_to_date(
         context,
         manifest,
         current_lock(project),
         upgrade=(lambda entry: upgrade or entry.key in wanted) if upgrade or wanted else None,
+        recording=None if dry_run else recording,
     )
     output = context.output
     if locking.failures:
@@ -66,12 +70,14 @@ def command(
                 "entries": len(locking.lock.entries),
                 "files": len(files),
                 "bytes": sum(file.size for file in files),
+                "to_record": [file.path for file in locking.to_record],
                 "changes": [change.document() for change in changes],
             },
         )
         return ExitCode.OK
     for line in change_lines(changes, output):
         output.talk(line)
+    tell_to_record(output, locking)
     total = size_text(sum(file.size for file in files))
     entries = count_text(len(locking.lock.entries), "entry")
     summary = f"{entries}, {count_text(len(files), 'file')}, {total}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from civsync.cli.goal import Goal, Mode, NotLockedError, find_goal
+from civsync.cli.goal import Goal, Means, Mode, NotLockedError, find_goal
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import (
     Output,
@@ -126,11 +126,14 @@ def command(
         mode = Mode.LOCKED
     only_look = check or dry_run
     try:
-        goal = find_goal(context, mode, offline=offline, write=not only_look)
+        means = Means(offline=offline, write=not only_look, new_root=new_root, jobs=jobs)
+        goal = find_goal(context, mode, means)
     except NotLockedError as failed:
         return failed.status
     disk = open_disk(goal.root, accept_new=new_root)
-    allowance = Allowance(force_modified=force_modified, prune=not no_prune)
+    allowance = Allowance(
+        force_modified=force_modified, prune=not no_prune, hashes_to_come=goal.hashes_to_come
+    )
     if only_look:
         return _only_look(context, goal, disk, allowance, check=check, hash_all=verify == "all")
     if verify != "all":
