@@ -166,6 +166,10 @@ class _Run:
         receipt = self._receipt()
         if receipt == self._before:
             return
+        if any(isinstance(error, DiskError) for error in self._failures.values()):
+            # A disk that failed may have given a name all the same: only the notes say that
+            # such a file is ours, so they stay until the next look has read it.
+            return
         try:
             await run_sync(self._out.ledger.commit, receipt)
         except CivsyncError as error:
