@@ -258,6 +258,20 @@ def test_one_failure_records_nothing_and_the_next_run_downloads_the_rest(bench: 
     assert sum(e.received for e in bench.events if isinstance(e, FileDone)) == len(NEW)
 
 
+@pytest.mark.parametrize("tag", [tag_of, lambda _: ""], ids=["tagged", "untagged"])
+def test_a_whole_part_of_an_earlier_run_may_be_of_another_file(
+    bench: Bench, tag: Callable[[bytes], str]
+) -> None:
+    bench.storage.tag = tag
+    bench.offer(1, OLD)
+    bench.offer(2, NEW)
+    bench.source.failures[2] = RegistryError(Code.LOGIN_NEEDED, "log in")
+    bench.record()
+    bench.source.failures.clear()
+    bench.storage.bodies[1] = NEW
+    assert hashes_of(bench.record()) == [digests_of(NEW).sha256] * 2
+
+
 def test_a_used_up_quota_stops_all(bench: Bench) -> None:
     for number in range(1, 30):
         bench.offer(number, OLD)
