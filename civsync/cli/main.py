@@ -157,13 +157,10 @@ def _fail(error: CivsyncError, output: Output) -> ExitCode:
 
 
 def _usage(error: click.ClickException, output: Output) -> ExitCode:
-    problem = UserError(Code.USAGE, error.format_message())
+    message = " ".join(error.format_message().split())
     command = getattr(error, "ctx", None)
-    if command is not None:
-        problem = UserError(
-            Code.USAGE, error.format_message(), hint=f"See `{command.command_path} --help`."
-        )
-    return _fail(problem, output)
+    hint = f"See `{command.command_path} --help`." if command is not None else ""
+    return _fail(UserError(Code.USAGE, message, hint=hint), output)
 
 
 def _surprise(error: Exception, output: Output) -> ExitCode:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from civsync.core.codes import ABOUT
-from civsync.core.errors import CivsyncError, DocumentError
+from civsync.core.codes import ABOUT, Code
+from civsync.core.errors import CivsyncError, DiskError, DocumentError
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
 
@@ -39,7 +39,8 @@ class Output:
         """Whether a progress display that redraws itself is wanted and possible."""
         choice = self.choice
         quiet = choice.quiet or choice.json or not choice.progress
-        return not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        return not quiet and terminal and os.environ.get("TERM") != "dumb"
 
     def data(self, text: str = "") -> None:
         """Print a line of what was asked for."""
@@ -98,7 +99,8 @@ class Output:
 
     def paint(self, text: str, *names: str, to_stdout: bool = False) -> str:
         """Color `text` if the stream it goes to shows colors and the user wants them."""
-        if not self._colors(sys.stdout if to_stdout else sys.stderr):
+        stream = sys.stdout if to_stdout else sys.stderr
+        if stream is None or not self._colors(stream):
             return text
         codes = ";".join(str(COLORS[name]) for name in names)
         return f"\x1b[{codes}m{text}\x1b[0m"
@@ -111,12 +113,15 @@ class Output:
 
 
 def show(text: str) -> str:
-    r"""Escape all that is not printable: ESC becomes \x1b, a bidi override \u202e."""
+    r"""Escape all that is not printable: ESC becomes \x1b, a bidi override \u202e.
+
+    A line break too: a name must not be able to forge a line of ours.
+    """
     if text.isprintable():
         return text
     return "".join(
         char
-        if char.isprintable() or char == "\n"
+        if char.isprintable()
         else char.encode("unicode_escape", "backslashreplace").decode("ascii", "backslashreplace")
         for char in text
     )
@@ -181,11 +186,29 @@ def duration_text(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write and flush. Raises DiskError disk-failed; BrokenPipeError if nobody reads on."""
+    if stream is None:
+        return  # closed by whoever started us: they do not want to hear it
     try:
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if stream is sys.stderr:
+            return  # there is no one left to tell
+        _discard(stream)
+        message = f"the output cannot be written: {error.strerror}"
+        raise DiskError(Code.DISK_FAILED, message) from None
+
+
+def _discard(stream: TextIO) -> None:
+    """Lead a stream that failed into nothing, or its rest would fail again at exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)

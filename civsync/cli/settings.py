@@ -72,12 +72,15 @@ def _search(start: Path) -> Path:
 
 
 def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
-    """Return the root: given by the user, or the manifest's, which lies below its folder."""
+    """Return the root: given by the user, or the manifest's, which lies below its folder.
+
+    Raises SafetyError root-unusable, UserError config-invalid.
+    """
     if settings.root is not None:
         return Path(settings.root)
     configured = user_config().root
     if configured:
-        return Path(configured).expanduser()
+        return _configured_root(configured)
     root = project.folder / manifest_root
     folder = project.folder.resolve()
     if not root.resolve().is_relative_to(folder):
@@ -85,6 +88,21 @@ def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
             Code.ROOT_UNUSABLE,
             f"`root: {manifest_root}` leads out of the manifest's folder",
             subject=str(root),
+        )
+    return root
+
+
+def _configured_root(text: str) -> Path:
+    try:
+        root = Path(text).expanduser()
+    except RuntimeError:  # "~nobody"
+        root = Path()
+    if not root.is_absolute():
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"`root: {text}` is not a whole path, and would mean another folder everywhere",
+            subject=str(config_dir() / "config.yaml"),
+            hint="Write the whole path, or begin it with ~/.",
         )
     return root
 

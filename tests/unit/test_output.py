@@ -46,6 +46,7 @@ HOSTILE = {
     "tag characters": "\U000e0041",
     "private use": "\ue000",
     "tab": "a\tb",
+    "a line of its own": "x\nerror: forged",
 }
 
 
@@ -60,8 +61,8 @@ def test_hostile_text_is_shown_escaped(text: str) -> None:
 @given(st.text())
 def test_whatever_is_shown_cannot_steer_a_terminal(text: str) -> None:
     shown = show(text)
-    assert all(char.isprintable() or char == "\n" for char in shown)
-    assert not {unicodedata.category(char) for char in shown if char != "\n"} & {"Cc", "Cf", "Cs"}
+    assert shown.isprintable()
+    assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs"}
 
 
 @pytest.mark.parametrize("text", ["plain", "é 漢字 😀", "a\\x1b", ""], ids=ascii)

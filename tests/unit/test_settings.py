@@ -118,6 +118,14 @@ def test_a_root_in_the_config_may_begin_at_home(
         assert found == Path("/home/somebody/models")
 
 
+@pytest.mark.parametrize("root", ["models", "./models", "~nobody-of-that-name/x"])
+def test_a_root_in_the_config_that_depends_on_the_folder_is_refused(home: Path, root: str) -> None:
+    (home / "config.yaml").write_text(f"root: {root}\n")
+    with pytest.raises(UserError, match="not a whole path") as caught:
+        find_root(Settings(), project_in(Path.cwd()), "models")
+    assert caught.value.subject == str(home / "config.yaml")
+
+
 def test_a_link_does_not_lead_the_root_of_a_manifest_out_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     Path("models").symlink_to(tmp_path / "elsewhere")

@@ -1,0 +1,360 @@
+"""Help, flags, variables, `explain`, `schema`, `completion`: what every command has in common."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from civsync import __version__
+from civsync.cli.main import COMMANDS, HABITS
+from civsync.core.codes import ABOUT, Code
+from civsync.demo.served import Served, serve
+from civsync.demo.world import demo_registry
+from support.cli import Project, command
+from support.published import faults
+
+LANTERN = 1204385
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with serve(demo_registry()) as world:
+        yield world
+
+
+# --- help and slips -----------------------------------------------------------------------
+
+
+def test_without_a_command_the_overview_is_shown(project: Project) -> None:
+    bare = project.run()
+    assert (bare.status, bare.err) == (0, "")
+    assert bare.out == project.run("--help").out
+    for name in COMMANDS:
+        assert f"  {name} " in bare.out
+    group = project.run("auth")
+    assert (group.status, "login" in group.out, group.err) == (0, True, "")
+
+
+def test_the_version_is_told(project: Project) -> None:
+    assert project.run("--version").out == f"civsync {__version__}\n"
+
+
+def test_every_command_explains_itself(project: Project) -> None:
+    for name in COMMANDS:
+        ran = project.run(name, "-h")
+        assert (ran.status, ran.err) == (0, "")
+        assert ran.out.startswith(f"Usage: civsync {name} ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(["lokc"], ["no command 'lokc'", "Did you mean `civsync lock`?"], id="typo"),
+        pytest.param(["hlep"], ["`civsync --help`"], id="help"),
+        pytest.param(["install"], ["Run `civsync sync`"], id="install"),
+        pytest.param(["upgrade"], ["civsync lock --upgrade"], id="upgrade"),
+        pytest.param(["login"], ["civsync auth login"], id="login"),
+        pytest.param(["frobnicate"], ["See `civsync --help`."], id="nothing near"),
+        pytest.param(["auth", "stauts"], ["stauts", "status"], id="typo in a group"),
+        pytest.param(["sync", "--dryrun"], ["--dryrun", "--dry-run", "sync --help"], id="flag"),
+        pytest.param(["sync", "--jobs", "x"], ["--jobs", "'x'"], id="no number"),
+        pytest.param(["sync", "--jobs", "0"], ["--jobs"], id="too few jobs"),
+        pytest.param(["sync", "--allow-prune", "some"], ["--allow-prune", "`all`"], id="how many"),
+        pytest.param(["sync", "--locked", "--frozen"], ["--locked and --frozen"], id="two modes"),
+        pytest.param(["sync", "--no-prune", "--prune-first"], ["exclude"], id="two prunes"),
+        pytest.param(["lock", "now"], ["now"], id="an argument too many"),
+        pytest.param(["completion"], ["Choose from: bash, zsh, fish"], id="an argument missing"),
+        pytest.param(["--color", "pink", "list"], ["pink", "auto"], id="no such choice"),
+        pytest.param(["explain", "loginneeded"], ["explain login-needed"], id="a code with a typo"),
+        pytest.param(["schema", "mainfest"], ["manifest"], id="no such schema"),
+    ],
+)
+def test_a_slip_is_status_64_with_what_was_probably_meant(
+    project: Project, words: list[str], told: list[str]
+) -> None:
+    ran = project.run(*words)
+    assert (ran.status, ran.out) == (64, "")
+    assert "[usage]" in ran.err
+    assert "Traceback" not in ran.err
+    for text in told:
+        assert text in ran.err
+
+
+def test_a_slip_is_json_where_json_was_asked_for(project: Project) -> None:
+    for words in (["--json", "sync", "--nope"], ["sync", "--json", "--allow-prune", "x"]):
+        ran = project.run(*words)
+        assert ran.status == 64
+        if ran.out:  # a flag after the fault was not read yet
+            assert faults(ran.json) == []
+            assert ran.json["error"]["code"] == "usage"
+
+
+def test_no_habit_hides_a_command() -> None:
+    assert not HABITS.keys() & COMMANDS.keys()
+
+
+# --- flags that every command takes -------------------------------------------------------
+
+
+def test_common_flags_stand_before_or_after_the_command(project: Project) -> None:
+    project.write()
+    assert project.run("lock").status == 0
+    before = project.run("--json", "--manifest", str(project.manifest), "list")
+    after = project.run("list", "--json", "--manifest", str(project.manifest))
+    assert before.status == after.status == 0
+    assert before.json == after.json
+
+
+def test_the_flag_nearest_to_the_command_wins(project: Project, tmp_path: Path) -> None:
+    project.write()
+    assert project.run("lock").status == 0
+    roots = tmp_path / "one", tmp_path / "two"
+    ran = project.run("--root", str(roots[0]), "status", "--root", str(roots[1]), "--json")
+    assert ran.json["root"] == str(roots[1])
+    ran = project.run("--root", str(roots[0]), "status", "--json")
+    assert ran.json["root"] == str(roots[0])
+
+
+def test_every_common_flag_has_a_variable_and_the_flag_wins(
+    project: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "m.yaml").write_text("version: 1\nmodels: []\n")
+    environment = {
+        "CIVSYNC_MANIFEST": str(folder / "m.yaml"),
+        "CIVSYNC_LOCK": str(folder / "l.json"),
+        "CIVSYNC_ROOT": str(folder / "root"),
+        "CIVSYNC_JSON": "1",
+        "CIVSYNC_QUIET": "1",
+    }
+    ran = project.run("lock", env=environment)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.json["written"] is True
+    assert sorted(path.name for path in folder.iterdir()) == ["l.json", "m.yaml"]
+    assert project.run("status", env=environment).json["root"] == str(folder / "root")
+    other = project.run("status", "--root", str(folder / "other"), env=environment)
+    assert other.json["root"] == str(folder / "other")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CIVSYNC_JOBS", "many"), ("CIVSYNC_COLOR", "pink"), ("CIVSYNC_JSON", "perhaps")],
+)
+def test_a_variable_that_makes_no_sense_is_refused_and_not_ignored(
+    project: Project, name: str, value: str
+) -> None:
+    ran = project.run("sync", env={name: value})
+    assert (ran.status, value in ran.err) == (64, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["CIVSYNC_ALLOW_PRUNE", "CIVSYNC_FORCE_MODIFIED", "CIVSYNC_NEW_ROOT"]
+)
+def test_what_loosens_a_guard_has_no_variable(project: Project, name: str) -> None:
+    project.write()
+    assert project.run("sync", env={name: "nonsense"}).status == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://civitai.com",
+        "http://10.0.0.1:80",
+        "nonsense",
+        "http://[",
+        "https://u:pw@civitai.com",
+    ],
+)
+def test_an_api_address_that_could_leak_a_key_is_refused(project: Project, address: str) -> None:
+    project.write(f"model: {LANTERN}")
+    for words in (["lock"], ["auth", "status"]):
+        ran = project.run(*words, env={"CIVSYNC_API_URL": address, "CIVITAI_TOKEN": "secret-key"})
+        assert (ran.status, "[config-invalid]" in ran.err) == (65, True)
+        assert "CIVSYNC_API_URL" in ran.err
+        assert "secret-key" not in ran.err
+        assert "pw@" not in ran.err
+
+
+def test_ci_means_locked_unless_told_otherwise(project: Project, served: Served) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {LANTERN}")
+    assert project.run("lock").status == 0
+    project.write(f"{{model: {LANTERN}, prefer: {{precision: [fp32]}}}}")
+    refused = project.run("sync", env={"CI": "true"})
+    assert (refused.status, "[lock-stale]" in refused.err) == (3, True)
+    assert "prefer.precision" in refused.err
+    assert project.run("sync", "--no-locked", "--check", env={"CI": "true"}).status == 2
+    assert project.run("sync", "--check", env={"CI": "0"}).status == 2
+
+
+def test_offline_with_a_stale_or_missing_lock_says_so(project: Project, served: Served) -> None:
+    project.write(f"model: {LANTERN}")
+    missing = project.run("sync", "--offline")
+    assert (missing.status, "[lock-missing]" in missing.err) == (3, True)
+    assert project.run("lock", env={"CIVSYNC_API_URL": served.api_url}).status == 0
+    project.write(f"model: {LANTERN}", "model: 967204")
+    stale = project.run("sync", "--offline")
+    assert (stale.status, "967204@latest" in stale.err, "--frozen" in stale.err) == (3, True, True)
+
+
+# --- output -------------------------------------------------------------------------------
+
+
+def test_quiet_says_nothing_unless_something_is_wrong(project: Project, served: Served) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {LANTERN}")
+    for words in (["lock", "-q"], ["sync", "-q"], ["sync", "--quiet"]):
+        ran = project.run(*words)
+        assert (ran.status, ran.out, ran.err) == (0, "", "")
+    project.write("model: 77777777")
+    assert "[unknown-model]" in project.run("lock", "-q").err
+
+
+def test_every_json_document_fits_its_published_schema(project: Project, served: Served) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    seen = set()
+    commands: list[tuple[int, list[str]]] = [
+        (0, ["init", f"https://civitai.com/models/{LANTERN}", "--layout", "flat"]),
+        (3, ["status"]),
+        (0, ["lock", "--dry-run"]),
+        (0, ["lock"]),
+        (0, ["lock"]),
+        (0, ["lock", "--check"]),
+        (0, ["status"]),
+        (2, ["sync", "--check"]),
+        (0, ["sync"]),
+        (0, ["sync"]),
+        (0, ["list"]),
+        (0, ["verify"]),
+        (6, ["auth", "status"]),
+        (0, ["auth", "logout"]),
+        (0, ["explain"]),
+        (0, ["explain", "gone"]),
+        (0, ["schema"]),
+        (0, ["completion", "zsh"]),
+        (64, ["lock", "-P", "nobody"]),
+    ]
+    for status, words in commands:
+        ran = project.run("--json", *words)
+        assert (words, ran.status) == (words, status), ran.err
+        documents = ran.events if words[0] == "sync" else [ran.json]
+        assert documents
+        for document in documents:
+            assert (words, faults(document)) == (words, [])
+            seen.add(document["schema"])
+    assert seen == {
+        "civsync.auth",
+        "civsync.completion",
+        "civsync.error",
+        "civsync.event",
+        "civsync.explain",
+        "civsync.init",
+        "civsync.list",
+        "civsync.lock-run",
+        "civsync.schemas",
+        "civsync.status",
+        "civsync.verify",
+    }
+
+
+def test_a_bad_manifest_is_one_line_of_json_that_fits_its_schema(project: Project) -> None:
+    project.manifest.write_text("version: 1\nmodles: []\nlayout: x\n")
+    for words in (["lock"], ["sync"]):
+        (document,) = project.run("--json", *words).events
+        assert faults(document) == []
+        assert {problem["line"] for problem in document["error"]["problems"]} >= {2, 3}
+
+
+def test_a_terminal_without_unicode_is_no_crash(project: Project, served: Served) -> None:
+    project.environment |= {
+        "CIVSYNC_API_URL": served.api_url,
+        "PYTHONIOENCODING": "ascii",
+        "LC_ALL": "C",
+    }
+    served.registry.models[LANTERN].name = "Läntern ✨ Mix"
+    project.write(f"model: {LANTERN}", "model: 918830")
+    for words in (["lock"], ["sync", "-v"], ["list"], ["status"]):
+        ran = project.run(*words)
+        assert (ran.status, "Traceback" in ran.err) == (0, False), ran.err
+    assert r"L\xe4ntern \u2728 Mix" in project.run("list").out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Project) -> None:
+    project.write()
+    assert project.run("lock").status == 0
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("list"),
+            cwd=project.folder,
+            env=project.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "error: the output cannot be written: No space left on device" in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors as a POSIX shell does")
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_stream_is_no_crash(project: Project, closed: str) -> None:
+    project.write()
+    assert project.run("lock").status == 0
+    shell = f'exec "$@" {closed}>&-'
+    for words in (["list"], ["status"], ["lock"], ["sync"]):
+        done = subprocess.run(
+            ["sh", "-c", shell, "sh", *command(*words)],
+            cwd=project.folder,
+            env=project.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (words, done.returncode, "failure" in done.stderr) == (words, 0, False)
+
+
+# --- explain, schema, completion ----------------------------------------------------------
+
+
+def test_explain_knows_every_code_as_errors_print_it(project: Project) -> None:
+    shown = project.run("explain", "--json").json
+    assert [each["code"] for each in shown["codes"]] == [str(code) for code in ABOUT]
+    ran = project.run("explain", "[LOGIN_NEEDED]")
+    about = ABOUT[Code.LOGIN_NEEDED]
+    assert ran.out.startswith("login-needed (exit status 6, credentials)\n")
+    assert about.meaning in ran.out
+    assert about.hint in ran.out
+    overview = project.run("explain").out.splitlines()
+    assert len(overview) == len(ABOUT)
+
+
+def test_every_schema_is_printed_and_is_a_schema(project: Project) -> None:
+    names = project.run("schema").out.split()
+    assert {"manifest", "lock", "event", "error"} <= set(names)
+    for name in ("manifest", "lock", "event"):
+        Draft202012Validator.check_schema(project.run("schema", name).json)
+    project.write()
+    project.run("lock")
+    lock_schema = Draft202012Validator(project.run("schema", "lock").json)
+    lock_schema.validate(json.loads(project.lock.read_bytes()))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(project: Project, shell: str) -> None:
+    ran = project.run("completion", shell)
+    assert ran.status == 0
+    assert "_CIVSYNC_COMPLETE" in ran.out
+    assert "civsync" in ran.out
