@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import threading
-from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.disk import Owned, Receipt, Regular
@@ -19,7 +18,7 @@ from civsync.core.names import SafePath
 from civsync.disk.durable import write_all, write_whole
 from civsync.disk.faults import faults_of, translate
 from civsync.disk.folder import Folder
-from civsync.disk.root import CONTROL, Root
+from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.store import DiskStore
 from civsync.documents.receipt import (
     Intended,
@@ -32,9 +31,6 @@ from civsync.documents.receipt import (
     write_note,
     write_receipt,
 )
-
-_RECEIPT: Final = "receipt.json"
-_NOTES: Final = "notes.jsonl"
 
 
 class DiskLedger:
@@ -54,11 +50,11 @@ class DiskLedger:
 
         Raises SafetyError state-damaged; DiskError.
         """
-        text = self._load(_RECEIPT)
+        text = self._load(RECEIPT)
         receipt = Receipt(root_id=self._root.root_id)
         if text is not None:
-            receipt = read_receipt(text, f"{CONTROL}/{_RECEIPT}")
-        notes = read_notes(self._load(_NOTES) or b"", f"{CONTROL}/{_NOTES}")
+            receipt = read_receipt(text, f"{CONTROL}/{RECEIPT}")
+        notes = read_notes(self._load(NOTES) or b"", f"{CONTROL}/{NOTES}")
         self.unsettled = bool(notes)
         if notes:
             receipt, intents = replay(receipt, notes)
@@ -85,16 +81,16 @@ class DiskLedger:
         After a crash between the two the notes are worked in once more, which changes
         nothing.
         """
-        place = f"{CONTROL}/{_RECEIPT}"
+        place = f"{CONTROL}/{RECEIPT}"
         with (
             self._mutex,
             faults_of("write", place),
             self._beneath.folder(CONTROL, make=True) as folder,
         ):
-            write_whole(folder, _RECEIPT, write_receipt(receipt))
+            write_whole(folder, RECEIPT, write_receipt(receipt))
             self._close_notes()
             with contextlib.suppress(FileNotFoundError):
-                folder.unlink(_NOTES)
+                folder.unlink(NOTES)
 
     def close(self) -> None:
         """Let go of the journal; it stays, and goes on with the next note."""
@@ -141,7 +137,7 @@ class DiskLedger:
 
     def _append(self, note: Note, *, durable: bool) -> None:
         line = write_note(note)
-        with self._mutex, faults_of("write", f"{CONTROL}/{_NOTES}"):
+        with self._mutex, faults_of("write", f"{CONTROL}/{NOTES}"):
             fd = self._notes()
             end = os.lseek(fd, 0, os.SEEK_END)
             try:
@@ -169,12 +165,12 @@ class DiskLedger:
 
 def _open_notes(folder: Folder) -> int:
     """Open the journal behind its last whole line."""
-    fd = folder.open(_NOTES, os.O_RDWR | os.O_CREAT)
+    fd = folder.open(NOTES, os.O_RDWR | os.O_CREAT)
     try:
         folder.sync()
         size = os.fstat(fd).st_size
         if size:
-            end = folder.read(_NOTES, LOCK_BYTES).rfind(b"\n") + 1
+            end = folder.read(NOTES, LOCK_BYTES).rfind(b"\n") + 1
             if end != size:
                 os.ftruncate(fd, end)
     except BaseException:

@@ -26,6 +26,8 @@ from civsync.documents.json_codec import CodecError, decode, encode, pretty
 CONTROL: Final = ".civsync"
 """The control folder; no safe name starts with a dot, so no lock can lead into it."""
 
+RECEIPT: Final = "receipt.json"
+NOTES: Final = "notes.jsonl"
 _MARKER: Final = "root.json"
 _SCHEMA: Final = "civsync.root"
 _VERSION: Final = 1
@@ -144,9 +146,9 @@ def _read_marker(beneath: Beneath) -> str | None:
 
 def _has_receipt(beneath: Beneath) -> bool:
     try:
-        return beneath.look(f"{CONTROL}/receipt.json") is not None
+        return beneath.look(f"{CONTROL}/{RECEIPT}") is not None
     except OSError as error:
-        raise translate(error, "look at", f"{CONTROL}/receipt.json") from error
+        raise translate(error, "look at", f"{CONTROL}/{RECEIPT}") from error
 
 
 def _missing(root: str, message: str) -> SafetyError:

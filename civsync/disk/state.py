@@ -38,6 +38,18 @@ class Memo:
     root: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A root that was found to hold all that a lock wants, and nothing else of ours.
+
+    The digests are of the texts of that lock and of the receipt; `files` counts the paths.
+    """
+
+    lock_sha256: str
+    receipt_sha256: str
+    files: int
+
+
 def recall_root(state_dir: Path, root: str) -> str | None:
     """Return the root id that was last seen at `root`, a real path; None if never."""
     record = _read(_place(state_dir, "roots", root), RootRecord)
@@ -59,6 +71,16 @@ def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
     _write(_place(state_dir, "memos", os.path.abspath(manifest)), memo)
 
 
+def read_settled(state_dir: Path, root: str) -> Settled | None:
+    """Return what was noted for the root at `root`, a real path, if anything."""
+    return _read(_place(state_dir, "settled", root), Settled)
+
+
+def write_settled(state_dir: Path, root: str, settled: Settled) -> None:
+    """Note `settled` for this root; a failure to is ignored."""
+    _write(_place(state_dir, "settled", root), settled)
+
+
 def _place(state_dir: Path, kind: str, path: str) -> str:
     # A file for each path: two runs on two roots then never write the same record.
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
@@ -73,7 +95,7 @@ def _read(place: str, kind: type[T]) -> T | None:
         return None
 
 
-def _write(place: str, record: RootRecord | Memo) -> None:
+def _write(place: str, record: RootRecord | Memo | Settled) -> None:
     temporary = f"{place}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     try:
         data = pretty(encode(record))

@@ -9,33 +9,22 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.disk import (
-    Absent,
-    Digests,
-    Inventory,
-    Linked,
-    Obstacle,
-    Regular,
-    Sight,
-    Stamp,
-)
+from civsync.core.disk import Digests, Inventory, Stamp
 from civsync.core.errors import DiskError, SafetyError
 from civsync.core.names import SafePath
 from civsync.disk.durable import place_new
-from civsync.disk.faults import NO_LINKS, faults_of, translate
-from civsync.disk.folder import Folder, is_link
+from civsync.disk.faults import NO_LINKS, faults_of
+from civsync.disk.folder import Folder
 from civsync.disk.hashing import digest_file
 from civsync.disk.part import HeldPart
 from civsync.disk.parts import PARTS, as_held
 from civsync.disk.root import Root
 from civsync.disk.stamps import settle, stamp_of
+from civsync.disk.survey import survey
 from civsync.disk.trash import Trash
 from civsync.ports import Part
-
-_ABSENT: Final = Absent()
 
 
 class DiskStore:
@@ -49,20 +38,7 @@ class DiskStore:
 
     def survey(self, paths: Iterable[SafePath]) -> Inventory:
         """Return what is at each path, by stat alone; a root that is not there is empty."""
-        ways: dict[str, Sight | None] = {"": None}
-        inventory: dict[SafePath, Sight] = {}
-        look = self._beneath.look
-        for path in paths:
-            parent = path.rpartition("/")[0]
-            way = ways[parent] if parent in ways else self._way(parent, ways)
-            if way is not None:
-                inventory[path] = way
-                continue
-            try:
-                inventory[path] = _sight(look(path))
-            except OSError as error:
-                raise translate(error, "look at", path) from error
-        return inventory
+        return survey(self._beneath, paths)
 
     def digest(
         self, path: SafePath, progress: Callable[[int], None] | None = None
@@ -180,22 +156,6 @@ class DiskStore:
         folder.sync()
         parts.sync()
 
-    def _way(self, parent: str, ways: dict[str, Sight | None]) -> Sight | None:
-        """Say what every path below `parent` is if it is not a directory all the way."""
-        walked = ""
-        for name in parent.split("/"):
-            walked = f"{walked}/{name}" if walked else name
-            if walked not in ways:
-                try:
-                    status = self._beneath.look(walked)
-                except OSError as error:
-                    raise translate(error, "look at", walked) from error
-                ways[walked] = _way_through(status, walked)
-            if ways[walked] is not None:
-                ways[parent] = ways[walked]
-                break
-        return ways[parent]
-
     def _remove_empty(self, path: str) -> None:
         """Remove `path` and those above it, as far up as they are empty; never the root."""
         while path:
@@ -213,27 +173,6 @@ class DiskStore:
 def _split(path: str) -> tuple[str, str]:
     parent, _, name = path.rpartition("/")
     return parent, name
-
-
-def _sight(status: os.stat_result | None) -> Sight:
-    if status is None:
-        return _ABSENT
-    mode = status.st_mode
-    if is_link(status):
-        return Obstacle("symlink")
-    if stat.S_ISREG(mode):
-        return Regular(stamp_of(status))
-    return Obstacle("directory" if stat.S_ISDIR(mode) else "special")
-
-
-def _way_through(status: os.stat_result | None, at: str) -> Sight | None:
-    if status is None:
-        return _ABSENT
-    if is_link(status):
-        return Linked(at)
-    if stat.S_ISDIR(status.st_mode):
-        return None
-    return Linked(at, "file" if stat.S_ISREG(status.st_mode) else "special")
 
 
 def _require(folder: Folder, name: str, expected: Stamp, path: SafePath) -> None:

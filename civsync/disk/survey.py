@@ -1,0 +1,106 @@
+"""What is at many paths below a root, by stat alone. Opens nothing and writes nothing.
+
+Every directory on the way is looked at first, once: one that is a link, or no directory,
+answers for all paths behind it.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Regular, Sight, Stamp
+from civsync.core.names import SafePath
+from civsync.disk.beneath import Beneath
+from civsync.disk.faults import translate
+from civsync.disk.folder import is_link
+from civsync.disk.stamps import stamp_of
+
+_ABSENT: Final = Absent()
+
+
+def survey(beneath: Beneath, paths: Iterable[SafePath]) -> Inventory:
+    """Return what is at each path; below a root that is not there is nothing.
+
+    Raises DiskError.
+    """
+    ways: dict[str, Sight | None] = {"": None}
+    inventory: dict[SafePath, Sight] = {}
+    look = beneath.look
+    for path in paths:
+        parent = path.rpartition("/")[0]
+        way = ways[parent] if parent in ways else _way(beneath, parent, ways)
+        if way is not None:
+            inventory[path] = way
+            continue
+        try:
+            inventory[path] = _sight(look(path))
+        except OSError as error:
+            raise translate(error, "look at", path) from error
+    return inventory
+
+
+def is_unchanged(beneath: Beneath, stamps: Mapping[SafePath, Stamp]) -> bool:
+    """Tell whether each path holds a regular file with its stamp, reached through no link.
+
+    The same as comparing a `survey`, without a value for each file. Raises DiskError.
+    """
+    ways: dict[str, Sight | None] = {"": None}
+    look = beneath.look
+    for path, stamp in stamps.items():
+        parent = path.rpartition("/")[0]
+        way = ways[parent] if parent in ways else _way(beneath, parent, ways)
+        if way is not None:
+            return False
+        try:
+            status = look(path)
+        except OSError as error:
+            raise translate(error, "look at", path) from error
+        if (
+            status is None
+            or status.st_mtime_ns != stamp.mtime_ns
+            or status.st_size != stamp.size
+            or status.st_ino != stamp.inode
+            or not stat.S_ISREG(status.st_mode)
+            or is_link(status)
+        ):
+            return False
+    return True
+
+
+def _way(beneath: Beneath, parent: str, ways: dict[str, Sight | None]) -> Sight | None:
+    """Say what every path below `parent` is if it is not a directory all the way."""
+    walked = ""
+    for name in parent.split("/"):
+        walked = f"{walked}/{name}" if walked else name
+        if walked not in ways:
+            try:
+                status = beneath.look(walked)
+            except OSError as error:
+                raise translate(error, "look at", walked) from error
+            ways[walked] = _way_through(status, walked)
+        if ways[walked] is not None:
+            ways[parent] = ways[walked]
+            break
+    return ways[parent]
+
+
+def _sight(status: os.stat_result | None) -> Sight:
+    if status is None:
+        return _ABSENT
+    mode = status.st_mode
+    if is_link(status):
+        return Obstacle("symlink")
+    if stat.S_ISREG(mode):
+        return Regular(stamp_of(status))
+    return Obstacle("directory" if stat.S_ISDIR(mode) else "special")
+
+
+def _way_through(status: os.stat_result | None, at: str) -> Sight | None:
+    if status is None:
+        return _ABSENT
+    if is_link(status):
+        return Linked(at)
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return Linked(at, "file" if stat.S_ISREG(status.st_mode) else "special")
