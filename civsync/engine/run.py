@@ -226,7 +226,8 @@ class _Run:
         async def work() -> None:
             while not self._must_stop() and (action := next(waiting, None)) is not None:
                 await self._attempt(action.want.path, self._fetch, action)
-            if self._must_stop():
+            if self._manner.fail_fast and self._failures:
+                # Otherwise what is under way ends in order: its addresses are paid for.
                 group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:

@@ -265,9 +265,13 @@ class CivitaiSource:
         answer = await self._api.send(self._api.request(f"/api/v1/model-versions/{number}"))
         models = _read_version_of(number)(answer).models
         listed = (each.id for model in models for v in model.versions for each in v.files)
-        if file.file_id in listed:
-            return storage_missing()
         what = f"version {number} of model {file.model_id}"
+        if file.file_id in listed:
+            # This endpoint also shows versions of models that were taken offline.
+            route = f"/api/v1/models/{models[0].id}"
+            if says_not_found(await self._api.send(self._api.request(route))):
+                return RegistryError(Code.GONE, f"{what} is not published any more")
+            return storage_missing()
         return RegistryError(
             Code.GONE,
             f"{what} does not list the file any more" if models else f"{what} was not found",

@@ -144,8 +144,7 @@ def test_each_refusal_has_its_code(
         assert served.count(origin="storage") == 0
 
 
-def test_a_model_of_a_real_person_looks_like_a_failing_storage() -> None:
-    # Its version stays listed, so the 404 cannot be told from one that passes.
+def test_a_model_of_a_real_person_is_not_served_though_its_version_stays_listed() -> None:
     registry = Registry()
     model = registry.add_model("M")
     version = model.add_version()
@@ -153,7 +152,7 @@ def test_a_model_of_a_real_person_looks_like_a_failing_storage() -> None:
     _real_person(registry, model)
     with serve(registry) as served, pytest.raises(CivsyncError) as caught:
         _locate(served, _locked(model, version, file), None)
-    assert caught.value.code is Code.STORAGE_MISSING
+    assert caught.value.code is Code.GONE
 
 
 def test_a_linked_vae_without_a_known_owner_is_found() -> None:

@@ -496,9 +496,18 @@ def test_a_404_for_a_listed_file_is_a_failing_storage() -> None:
     world = World()
     world.wire.on("/download/", NOT_FOUND)
     world.wire.on("/model-versions/7", json_answer(_version(7, 8, 9)))
+    world.wire.on("/api/v1/models/", json_answer({"id": 5}))
     error = world.failure(world.locate)
     assert error.code is Code.STORAGE_MISSING
     assert error.retry
+
+
+def test_a_404_for_a_listed_file_of_a_model_taken_offline_is_no_passing_failure() -> None:
+    world = World()
+    world.wire.on("/download/", NOT_FOUND)
+    world.wire.on("/model-versions/7", json_answer(_version(7, 8, 9)))
+    world.wire.on("/api/v1/models/", json_answer({"error": "No model with id 5"}, 404))
+    assert world.failure(world.locate).code is Code.GONE
 
 
 @pytest.mark.parametrize(
