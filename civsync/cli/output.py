@@ -42,6 +42,11 @@ class Output:
         terminal = sys.stderr is not None and sys.stderr.isatty()
         return not quiet and terminal and os.environ.get("TERM") != "dumb"
 
+    @property
+    def colored(self) -> bool:
+        """Whether what is said may have colors."""
+        return sys.stderr is not None and self._colors(sys.stderr)
+
     def data(self, text: str = "") -> None:
         """Print a line of what was asked for."""
         _write(sys.stdout, text + "\n")

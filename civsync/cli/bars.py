@@ -1,0 +1,126 @@
+"""The live display of a terminal: one line for the whole and one for each running file."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from civsync.cli.output import Output, show, size_text
+from civsync.cli.progress import tell_common
+from civsync.cli.tally import Tally
+from civsync.core.events import (
+    Event,
+    FileDone,
+    FileFailed,
+    FileProgress,
+    FileStarted,
+    Hashing,
+    Planned,
+    Recording,
+)
+from civsync.core.names import SafePath
+
+
+class LiveBars:
+    """Redraws in place, and leaves nothing behind but the lines that every display tells."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._whole: TaskID | None = None
+        self._hashing: TaskID | None = None
+        self._files: dict[SafePath, TaskID] = {}
+        self._tally = Tally()
+
+    def __enter__(self) -> Self:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            DownloadColumn(binary_units=True),
+            _Speed(),
+            TimeRemainingColumn(compact=True),
+            console=Console(
+                stderr=True, highlight=False, markup=False, no_color=not self._output.colored
+            ),
+            transient=True,
+            expand=False,
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Redraw."""
+        progress = self._progress
+        if progress is not None:
+            with self._lock:
+                self._tally.take(event)
+                self._draw(progress, event)
+        tell_common(event, self._output)
+
+    def _draw(self, progress: Progress, event: Event) -> None:
+        match event:
+            case Planned() | Recording():
+                if self._hashing is not None:
+                    progress.remove_task(self._hashing)
+                    self._hashing = None
+                if self._tally.total:
+                    self._whole = progress.add_task("total", total=self._tally.total)
+            case Hashing(done=done, total=total, bytes_done=count):
+                if self._hashing is None:
+                    self._hashing = progress.add_task("reading", total=None)
+                text = f"reading {done + 1 if done < total else total} of {total}"
+                progress.update(self._hashing, description=text, completed=count)
+            case FileStarted(path=path, size=size, held=held) if path not in self._files:
+                name = shorten(show(path.rpartition("/")[2]))
+                self._files[path] = progress.add_task(name, total=size, completed=held)
+            case FileProgress(path=path, held=held) if path in self._files:
+                progress.update(self._files[path], completed=held)
+            case FileDone(path=path) | FileFailed(path=path) if path in self._files:
+                progress.remove_task(self._files.pop(path))
+            case _:
+                pass
+        if self._whole is not None:
+            # What earlier runs left counts for nothing: it would look like speed.
+            progress.update(
+                self._whole,
+                completed=self._tally.bytes_received,
+                total=self._tally.total - self._tally.bytes_found,
+            )
+
+
+class _Speed(ProgressColumn):
+    """Bytes a second, in the units that everything else is told in."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{size_text(int(speed))}/s" if speed else "", style="progress.data.speed")
+
+
+def shorten(text: str, width: int = 32) -> str:
+    """Cut the middle out of a long name; its end tells most."""
+    if len(text) <= width:
+        return text
+    tail = width // 2
+    return f"{text[: width - tail - 1]}…{text[-tail:]}"
