@@ -47,13 +47,14 @@ def test_half_a_gibibyte_in_eight_files_asks_the_api_nine_times_with_a_token(sho
 
 def test_a_second_sync_asks_nothing_writes_nothing_and_takes_no_lock(shop: Shop) -> None:
     shop.stocked(3 * KIB, 5 * KIB)
-    folder = shop.project.folder
-    before = listing(folder)
+    before = listing(shop.project.root, shop.project.lock)
     assert shop.project.run("sync").status == 0
+    assert listing(shop.project.root, shop.project.lock) == before
+    everything = listing(shop.project.folder)  # what is remembered elsewhere included
     assert shop.sync().done == {}
     assert shop.project.run("sync", "--frozen").status == 0
     assert shop.project.run("sync", "--locked").status == 0
-    assert listing(folder) == before
+    assert listing(shop.project.folder) == everything
     assert shop.served.requests == []
 
 
@@ -189,9 +190,9 @@ def test_a_foreign_file_with_the_right_hash_counts_and_stays_the_users(shop: Sho
     shop.want(one, two)
     assert shop.sync().done == {"fetched": 1}
     assert shop.served.count(path_prefix=DOWNLOADS) == 1
-    before = listing(shop.project.folder)
+    before = listing(shop.project.root)
     assert shop.sync().done == {}
-    assert listing(shop.project.folder) == before
+    assert listing(shop.project.root) == before
     shop.want(two)
     assert shop.sync().done == {}
     assert mine.exists()
@@ -244,9 +245,9 @@ def test_a_touched_file_is_read_again_and_then_known_again(shop: Shop) -> None:
     shop.stocked(3 * KIB)
     (shop.project.root / "loras/m0.safetensors").touch()
     assert shop.sync().done == {}
-    before = listing(shop.project.folder)
+    before = listing(shop.project.root)
     assert shop.sync().done == {}
-    assert listing(shop.project.folder) == before
+    assert listing(shop.project.root) == before
 
 
 # --- guards -------------------------------------------------------------------------------

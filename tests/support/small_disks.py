@@ -27,9 +27,11 @@ def small_disk(place: Path, options: str) -> Iterator[None]:
 
 
 @contextmanager
-def read_only_disk(place: Path, before: Callable[[], object] | None = None) -> Iterator[None]:
+def read_only_disk(
+    place: Path, before: Callable[[], object] | None = None, *, size: str = "4m"
+) -> Iterator[None]:
     """Mount a small disk that is read-only after `before` was called."""
-    with small_disk(place, "size=4m"):
+    with small_disk(place, f"size={size}"):
         if before is not None:
             before()
         subprocess.run(["mount", "-o", "remount,ro", place], check=True)

@@ -1,0 +1,287 @@
+"""`civsync sync` on disks that are missing, full, read-only, linked or somebody else's."""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from civsync.core.limits import SPACE_MARGIN_BYTES
+from civsync.demo.artifacts import safetensors
+from civsync.demo.bodies import read
+from civsync.demo.faults import Fault, Stall
+from support.shop import DOWNLOADS, Shop, edit_lock, listing, only_file, open_shop
+from support.small_disks import read_only_disk, small_disk
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(tmp_path) as opened:
+        yield opened
+
+
+# --- the right disk --------------------------------------------------------------------
+
+
+def test_an_unmounted_disk_is_neither_filled_nor_taken_for_emptied(shop: Shop) -> None:
+    shop.stocked(KIB, KIB)
+    away = shop.project.root.rename(shop.project.folder / "unplugged")
+    for there in ("no mount point", "an empty mount point"):
+        if there == "an empty mount point":
+            shop.project.root.mkdir()
+        ended = shop.sync()
+        assert (ended.status, ended.error["code"]) == (8, "root-marker-missing"), there
+        assert "--new-root" in ended.error["hint"]
+        assert not any(shop.project.root.glob("*"))
+    assert shop.served.requests == []
+    shop.project.root.rmdir()
+    away.rename(shop.project.root)
+    assert shop.sync().done == {}
+
+
+def test_new_root_is_the_users_word_for_a_disk_that_is_really_empty(shop: Shop) -> None:
+    shop.stocked(KIB, KIB)
+    shutil.rmtree(shop.project.root)
+    assert shop.sync("--new-root").done == {"fetched": 2}
+    assert shop.sync().done == {}
+
+
+def test_another_disk_at_the_same_place_is_noticed(shop: Shop) -> None:
+    shop.stocked(KIB)
+    marker = shop.control / "root.json"
+    document = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**document, "root_id": "0" * 32}))
+    before = listing(shop.project.root)
+    assert shop.sync().error["code"] == "root-marker-missing"
+    assert listing(shop.project.root) == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "make"),
+    [
+        pytest.param({}, lambda root: root.write_text("a file"), id="a file"),
+        pytest.param({"head": "root: ../elsewhere\n"}, None, id="above"),
+        pytest.param({"head": "root: /tmp/elsewhere\n"}, None, id="absolute"),
+        pytest.param(
+            {"head": "root: link/models\n"},
+            lambda root: (root.parent / "link").symlink_to("/tmp"),
+            id="through a link",
+        ),
+    ],
+)
+def test_a_root_that_cannot_be_one_is_refused_before_anything_is_downloaded(
+    shop: Shop, keys: dict[str, str], make: Callable[[Path], object] | None
+) -> None:
+    (model,) = shop.offer(KIB)
+    shop.locked(model)
+    shop.want(model, **keys)
+    if make is not None:
+        make(shop.project.root)
+    ended = shop.sync()
+    assert ended.status in (8, 65)
+    assert ended.end["schema"] == "civsync.error"
+    assert shop.served.count(path_prefix=DOWNLOADS) == 0
+    assert not Path("/tmp/elsewhere").exists()
+    assert not (shop.project.folder.parent / "elsewhere").exists()
+
+
+def test_a_root_that_is_reached_by_a_link_is_the_users_word(shop: Shop, tmp_path: Path) -> None:
+    real = tmp_path / "big disk"
+    real.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    shop.want(*shop.offer(KIB))
+    assert shop.sync("--root", str(link)).done == {"fetched": 1}
+    assert (real / "loras/m0.safetensors").exists()
+
+
+# --- what stands in the way ---------------------------------------------------------------
+
+
+def test_a_linked_directory_below_the_root_is_refused_with_a_hint(
+    shop: Shop, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shop.project.root.mkdir()
+    (shop.project.root / "loras").symlink_to(outside)
+    shop.want(*shop.offer(KIB))
+    ended = shop.sync()
+    assert (ended.status, ended.codes) == (8, {"m0.safetensors": "symlinked-directory"})
+    assert "layout" in ended.failed["m0.safetensors"]["hint"]
+    assert list(outside.iterdir()) == []
+    assert shop.served.count(path_prefix=DOWNLOADS) == 0
+
+
+def test_files_behind_a_directory_that_became_a_link_are_left_alone(
+    shop: Shop, tmp_path: Path
+) -> None:
+    one, _ = shop.stocked(KIB, KIB)
+    outside = (shop.project.root / "loras").rename(tmp_path / "outside")
+    (shop.project.root / "loras").symlink_to(outside)
+    before = listing(outside)
+    shop.want(one)
+    ended = shop.sync("--allow-prune", "all", "--force-modified")
+    assert ended.codes == {"m0.safetensors": "symlinked-directory"}
+    assert listing(outside) == before
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda place: place.mkdir(parents=True), id="directory"),
+        pytest.param(
+            lambda place: (place.parent.mkdir(parents=True), place.symlink_to("/etc/hostname")),
+            id="link",
+        ),
+        pytest.param(
+            lambda place: (place.parent.mkdir(parents=True), place.symlink_to(".")),
+            id="link to a directory",
+        ),
+        pytest.param(
+            lambda place: (place.parent.parent.mkdir(), place.parent.write_text("a file")),
+            id="file for a directory",
+        ),
+    ],
+)
+def test_what_is_no_regular_file_is_an_obstacle_for_that_item_alone(
+    shop: Shop, make: Callable[[Path], object]
+) -> None:
+    one, two = shop.offer(KIB, KIB)
+    shop.project.write(f"model: {one.id}", f"{{model: {two.id}, directory: other}}")
+    make(shop.project.root / "loras/m0.safetensors")
+    ended = shop.sync("--force-modified")
+    assert (ended.status, ended.codes) == (8, {"m0.safetensors": "obstacle"})
+    assert shop.tree["other/m1.safetensors"] == read(only_file(two).body)
+
+
+def test_a_lock_edited_to_lead_outside_writes_nothing_anywhere(shop: Shop, tmp_path: Path) -> None:
+    shop.locked(*shop.offer(KIB))
+    good = shop.project.lock.read_bytes()
+    for path in (
+        "../escaped.safetensors",
+        "/tmp/escaped.safetensors",
+        ".civsync/root.json",
+        "a/../b",
+    ):
+        edit_lock(shop.project, path=path)
+        ended = shop.sync("--frozen")
+        assert ended.status in (8, 65), path
+        shop.project.lock.write_bytes(good)
+    assert not shop.project.root.exists()
+    assert not (tmp_path / "escaped.safetensors").exists()
+    assert not (tmp_path.parent / "escaped.safetensors").exists()
+    assert shop.served.requests == []
+
+
+def test_a_lock_edited_to_another_hash_gives_no_byte_a_name(shop: Shop) -> None:
+    shop.locked(*shop.offer(KIB))
+    edit_lock(shop.project, sha256="0" * 64)
+    ended = shop.sync("--frozen")
+    assert (ended.status, ended.codes) == (5, {"m0.safetensors": "hash-mismatch"})
+    assert shop.tree == {}
+
+
+def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop) -> None:
+    (model, _) = shop.stocked(40 * KIB, KIB)
+    data = safetensors("the new one", 40 * KIB)
+    model.add_version("v2", at=0, base_model="SDXL 1.0").add_file("m0.safetensors", data)
+    assert shop.project.run("lock", "--upgrade").status == 0
+    release = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(release, after=20 * KIB), origin="storage"))
+    shop.served.reset_counts()
+    with shop.project.start("sync", "--json") as running:
+        shop.served.wait_until_asked(origin="storage")
+        place = shop.project.root / "loras/m0.safetensors"
+        place.write_bytes(b"edited meanwhile")
+        release.set()
+        out, said = running.communicate(timeout=30)
+    assert out, said
+    end = json.loads(out.splitlines()[-1])
+    assert running.returncode == 8
+    assert [each["error"]["code"] for each in end["failed"]] == ["modified-file"]
+    assert place.read_bytes() == b"edited meanwhile"
+
+
+# --- disks that cannot ---------------------------------------------------------------------
+
+
+def test_a_read_only_root_is_told_before_anything_is_downloaded(shop: Shop) -> None:
+    shop.locked(*shop.offer(KIB))
+    with read_only_disk(shop.project.root):
+        ended = shop.sync()
+        assert (ended.status, ended.error["code"]) == (8, "read-only")
+        assert "writable" in ended.error["hint"]
+        assert shop.served.requests == []
+
+
+def test_a_read_only_root_that_is_in_step_is_no_failure(shop: Shop) -> None:
+    shop.locked(*shop.offer(KIB))
+
+    def fill() -> None:
+        assert shop.sync().done == {"fetched": 1}
+
+    with read_only_disk(shop.project.root, before=fill, size="80m"):
+        assert shop.sync().done == {}
+
+
+def test_a_full_disk_is_told_before_the_first_byte_with_need_and_have(shop: Shop) -> None:
+    shop.locked(*shop.offer(300 * KIB))
+    with small_disk(shop.project.root, "size=1m"):
+        ended = shop.sync()
+        assert (ended.status, ended.error["code"]) == (8, "no-space")
+        assert ended.error["data"] == {"need": 300 * KIB, "have": 0}
+        assert shop.served.requests == []
+        assert shop.tree == {}
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_the_part_and_what_fits(shop: Shop) -> None:
+    large, small = shop.offer(2 * MIB, 40 * KIB)
+    shop.project.write(f"{{model: {large.id}, priority: 9}}", f"model: {small.id}")
+    assert shop.project.run("lock").status == 0
+    release = threading.Event()
+    shop.served.faults.add(
+        Fault(
+            does=Stall(release, after=MIB // 2), origin="storage", path=f"/{only_file(large).id}/"
+        )
+    )
+    with small_disk(shop.project.root, f"size={SPACE_MARGIN_BYTES + 4 * MIB}"):
+        with shop.project.start("sync", "--json", "--jobs", "1") as running:
+            shop.served.wait_until_asked(origin="storage")
+            filler = shop.project.root / "somebody elses.bin"
+            free = os.statvfs(shop.project.root)
+            with filler.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - MIB)
+            release.set()
+            out, _ = running.communicate(timeout=30)
+        end = json.loads(out.splitlines()[-1])
+        failed = {each["path"]: each["error"] for each in end["failed"]}
+        assert (running.returncode, {each["code"] for each in failed.values()}) == (8, {"no-space"})
+        data = failed["loras/m0.safetensors"]["data"]
+        assert 0 < data["need"] <= 2 * MIB
+        assert data["have"] < data["need"]
+        assert "loras/m0.safetensors" not in shop.tree
+        held = max(shop.parts())
+        filler.unlink()
+        shop.served.reset_counts()
+        again = shop.sync()
+        assert again.status == 0
+        assert f"bytes={held}-" in shop.ranges
+        shop.nothing_wrong_under_a_name()
+        assert len(shop.tree) == 2
+
+
+def test_a_root_this_user_may_not_write_to_is_told_first(shop: Shop) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    shop.locked(*shop.offer(KIB))
+    shop.project.root.mkdir(mode=0o500)
+    ended = shop.sync()
+    assert (ended.status, ended.error["code"]) == (8, "read-only")
+    assert shop.served.requests == []
