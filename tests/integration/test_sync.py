@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from civsync.demo.artifacts import lazy_safetensors, safetensors
 from civsync.demo.bodies import read
+from civsync.demo.faults import Cut, Fault
 from support.shop import DOWNLOADS, Shop, listing, only_file, open_shop
 
 KIB = 1024
@@ -380,12 +382,33 @@ def test_the_text_of_a_sync_shows_plan_and_sum(shop: Shop) -> None:
     assert "\x1b" not in ran.err
 
 
-def test_every_line_of_the_json_stream_has_a_schema_and_the_last_one_ends_it(shop: Shop) -> None:
-    shop.want(*shop.offer(KIB, KIB))
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def follows_its_schema(line: dict[str, object]) -> None:
+    kind = str(line["schema"]).removeprefix("civsync.")
+    schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())
+    jsonschema.validate(line, schema)
+
+
+def test_every_line_of_the_json_stream_follows_its_schema_and_the_last_one_ends_it(
+    shop: Shop,
+) -> None:
+    one, two, three = shop.offer(KIB, KIB, KIB)
+    shop.want(one, two)
+    shop.served.faults.add(Fault(does=Cut(9), origin="storage"))
     ended = shop.sync()
     assert {event["schema"] for event in ended.ran.events} == {"civsync.event"}
-    assert {event["schema_version"] for event in ended.ran.events} == {1}
     assert [event["event"] for event in ended.ran.events].count("finished") == 1
+    (shop.project.root / "loras/m0.safetensors").write_bytes(b"changed")
+    shop.registry.download_quota = 2
+    shop.want(one, three)
+    streams = [ended, shop.sync("--jobs", "1"), shop.sync("--no-prune"), shop.sync("--frozen")]
+    shop.want()
+    streams += [shop.sync(), shop.sync("--dry-run"), shop.sync("--no-such-flag")]
+    for stream in streams:
+        for line in stream.ran.events:
+            follows_its_schema(line)
     assert ended.end == {
         "schema": "civsync.event",
         "schema_version": 1,

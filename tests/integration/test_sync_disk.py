@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,6 +208,25 @@ def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop) 
     assert running.returncode == 8
     assert [each["error"]["code"] for each in end["failed"]] == ["modified-file"]
     assert place.read_bytes() == b"edited meanwhile"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_signal_ends_the_reading_of_a_file_far_too_large_to_wait_for(shop: Shop) -> None:
+    shop.locked(*shop.offer(KIB))
+    edit_lock(shop.project, size=1 << 40)
+    mine = shop.project.root / "loras/m0.safetensors"
+    mine.parent.mkdir(parents=True)
+    with mine.open("wb") as file:
+        file.truncate(1 << 40)
+    with shop.project.start("sync", "--frozen", "--json") as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if json.loads(line)["event"] == "hashing":
+                break
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Traceback" not in said
 
 
 # --- disks that cannot ---------------------------------------------------------------------
