@@ -348,6 +348,7 @@ def test_a_small_answer_may_be_compressed_but_not_grow_beyond_its_cap() -> None:
 @pytest.mark.parametrize(
     ("coding", "body"),
     [("gzip", b"not gzip"), ("gzip, gzip", gzip.compress(gzip.compress(b"x"))), ("br", b"x")],
+    ids=["damaged", "twice", "unknown"],
 )
 def test_a_small_answer_that_cannot_be_inflated_is_malformed(coding: str, body: bytes) -> None:
     error = refused_ask(Send(reply(200, body, headers={"Content-Encoding": coding})))
