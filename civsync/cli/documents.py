@@ -1,13 +1,17 @@
 """Read and write the manifest and the lock of a project."""
 
+import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from civsync.cli.settings import Project
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
-from civsync.core.lock import Lock
-from civsync.core.request import Manifest
+
+if TYPE_CHECKING:
+    from civsync.core.lock import Lock
+    from civsync.core.request import Manifest
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -28,7 +32,12 @@ def read_bytes(path: Path) -> bytes | None:
         ) from None
 
 
-def load_manifest(project: Project) -> Manifest:
+def digest_of(text: bytes | None) -> str:
+    """Return the SHA-256 of a document's text, "" for one that is not there."""
+    return "" if text is None else hashlib.sha256(text).hexdigest()
+
+
+def load_manifest(project: Project) -> "Manifest":
     """Return the manifest. Raises UserError manifest-missing or DocumentError."""
     from civsync.documents.manifest import read_manifest
 
@@ -40,11 +49,15 @@ def load_manifest(project: Project) -> Manifest:
     return read_manifest(data, name=project.manifest.name)
 
 
-def load_lock(project: Project) -> Lock:
+def load_lock(project: Project) -> "Lock":
     """Return the lock. Raises UserError lock-missing or DocumentError."""
+    return parse_lock(project, read_bytes(project.lock))
+
+
+def parse_lock(project: Project, data: bytes | None) -> "Lock":
+    """Return the lock that was read as `data`. Raises as `load_lock`."""
     from civsync.documents.lock import read_lock
 
-    data = read_bytes(project.lock)
     if data is None:
         raise lock_missing(project)
     return read_lock(data, name=project.lock.name)

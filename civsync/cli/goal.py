@@ -4,12 +4,11 @@ An unchanged manifest is not even parsed: a note in the user's state directory s
 manifest and lock were found to agree.
 """
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from civsync.cli.documents import load_lock, load_manifest, lock_missing, read_bytes
+from civsync.cli.documents import digest_of, load_manifest, lock_missing, parse_lock, read_bytes
 from civsync.cli.options import Context
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
 from civsync.core.limits import DEFAULT_JOBS
@@ -31,11 +30,13 @@ class Goal:
 
     `lines` say, for people, how lock and manifest differ where the mode lets them.
     `hashes_to_come` says that the real run would first record hashes that `lock` lacks.
+    `lock_sha256` is of the text that `lock` was read from, "" where it is another one's.
     """
 
     lock: Lock
     root: Path
     project: Project
+    lock_sha256: str = ""
     lock_changed: bool = False
     hashes_to_come: bool = False
     lines: tuple[str, ...] = ()
@@ -75,10 +76,9 @@ def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     memo = _memo_of(*texts)
     known = read_memo(state_dir(), project.manifest) if memo is not None else None
     if known is not None and memo is not None and _agrees(known, memo):
-        lock = load_lock(project)
-        return Goal(
-            lock=lock, root=find_root(context.settings, project, known.root), project=project
-        )
+        root = find_root(context.settings, project, known.root)
+        lock = parse_lock(project, texts[1])
+        return Goal(lock=lock, root=root, project=project, lock_sha256=memo.lock_sha256)
     return _compared(context, project, mode, means)
 
 
@@ -91,10 +91,10 @@ def glance_at_lock(context: Context) -> Goal:
     texts = read_bytes(project.manifest), read_bytes(project.lock)
     memo = _memo_of(*texts)
     known = read_memo(state_dir(), project.manifest) if memo is not None else None
-    lock = load_lock(project)
+    lock = parse_lock(project, texts[1])
     if known is not None and memo is not None and _agrees(known, memo):
         root = find_root(context.settings, project, known.root)
-        return Goal(lock=lock, root=root, project=project)
+        return Goal(lock=lock, root=root, project=project, lock_sha256=memo.lock_sha256)
     if texts[0] is None:
         root = find_root(context.settings, project, DEFAULT_ROOT)
         return Goal(lock=lock, root=root, project=project)
@@ -109,11 +109,28 @@ def glance_at_lock(context: Context) -> Goal:
 
 
 def _frozen(context: Context, project: Project) -> Goal:
-    lock = load_lock(project)
+    text = read_bytes(project.lock)
+    lock = parse_lock(project, text)
     root = DEFAULT_ROOT
-    if context.settings.root is None and project.manifest.exists():
-        root = load_manifest(project).root
-    return Goal(lock=lock, root=find_root(context.settings, project, root), project=project)
+    if context.settings.root is None:
+        root = _root_in_manifest(project)
+    return Goal(
+        lock=lock,
+        root=find_root(context.settings, project, root),
+        project=project,
+        lock_sha256=digest_of(text),
+    )
+
+
+def _root_in_manifest(project: Project) -> str:
+    """Return the manifest's `root`, from the note on a manifest that is still the same."""
+    text = read_bytes(project.manifest)
+    if text is None:
+        return DEFAULT_ROOT
+    known = read_memo(state_dir(), project.manifest)
+    if known is not None and known.manifest_sha256 == digest_of(text):
+        return known.root
+    return load_manifest(project).root
 
 
 def _compared(context: Context, project: Project, mode: Mode, means: Means) -> Goal:
@@ -177,8 +194,8 @@ def _memo_of(manifest: bytes | None, lock: bytes | None) -> Memo | None:
     if manifest is None or lock is None:
         return None
     return Memo(
-        manifest_sha256=hashlib.sha256(manifest).hexdigest(),
-        lock_sha256=hashlib.sha256(lock).hexdigest(),
+        manifest_sha256=digest_of(manifest),
+        lock_sha256=digest_of(lock),
         root="",
     )
 
