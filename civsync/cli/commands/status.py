@@ -1,19 +1,10 @@
 """`civsync status`: what sync would do, and what changed since civsync wrote it. Offline."""
 
-from collections.abc import Iterator, Mapping
-
 import click
 
-from civsync.cli.goal import glance_at_lock
+from civsync.cli.in_step import count_if_in_step, in_step_text
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.cli.output import Output, count_text, show
-from civsync.cli.plan_text import action_document, plan_lines
-from civsync.cli.progress import choose_display
-from civsync.cli.wiring import open_disk
 from civsync.core.codes import ExitCode
-from civsync.core.disk import Absent, Regular
-from civsync.core.names import SafePath
-from civsync.engine.world import World, glance, look
 
 
 @click.command()
@@ -25,53 +16,11 @@ def command(context: Context, *, exit_code: bool) -> int:
 
     Files whose size, time and inode are known are not read again.
     """
-    output = context.output
-    goal = glance_at_lock(context)
-    disk = open_disk(goal.root)
-    world = glance(goal.lock, disk.store, disk.ledger)
-    if world is None:
-        with choose_display(output) as display:
-            world = look(goal.lock, disk.store, disk.ledger, display)
-        disk.remember(world.receipt)
-    changes = dict(_changed_by_hand(world))
-    pending = bool(goal.lines or world.plan.pending or world.plan.blocked)
-    if output.choice.json:
-        output.document(
-            "civsync.status",
-            {
-                "root": str(disk.root.path),
-                "lock_stale": list(goal.lines),
-                "actions": [action_document(action) for action in world.plan.actions],
-                "changed_by_hand": changes,
-            },
-        )
-    else:
-        for line in _lines(goal.lines, world, changes, output):
-            output.data(line)
-    return ExitCode.PENDING if exit_code and pending else ExitCode.OK
+    if not context.output.choice.json:
+        files = count_if_in_step(context)
+        if files is not None:
+            context.output.data(in_step_text(files))
+            return ExitCode.OK
+    from civsync.cli.status_report import report_status
 
-
-def _changed_by_hand(world: World) -> Iterator[tuple[SafePath, str]]:
-    """Yield owned files that are not what civsync wrote, with what became of them."""
-    for path, owned in sorted(world.receipt.owned.items()):
-        sight = world.inventory.get(path, Absent())
-        if isinstance(sight, Absent):
-            yield path, "deleted"
-        elif not isinstance(sight, Regular):
-            yield path, "replaced by something that is no file"
-        elif sight.sha256 != owned.sha256:
-            yield path, "modified"
-
-
-def _lines(
-    stale: tuple[str, ...], world: World, changes: Mapping[SafePath, str], output: Output
-) -> Iterator[str]:
-    if stale:
-        yield "The manifest differs from the lock (run `civsync lock`):"
-        yield from (f"  {show(line)}" for line in stale)
-    if changes:
-        yield f"Changed since civsync wrote it ({count_text(len(changes), 'file')}):"
-        yield from (f"  {show(path)}  ({what})" for path, what in changes.items())
-    if world.plan.pending or world.plan.blocked:
-        yield "Next sync:"
-    yield from plan_lines(world.plan, output)
+    return report_status(context, exit_code=exit_code)
