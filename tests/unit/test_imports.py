@@ -1,0 +1,121 @@
+"""A run with nothing to do loads only what it needs: each import is paid by every such run.
+
+The process says itself what it loaded, in its last moment.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from civsync.demo.registry import Registry
+from civsync.demo.served import serve
+from support.cli import Project
+
+SAY_MODULES = (
+    "import atexit, json, runpy, sys;"
+    "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.__stdout__));"
+    "sys.argv = ['civsync', *sys.argv[1:]];"
+    "runpy.run_module('civsync', run_name='__main__')"
+)
+
+NEVER_OFFLINE = frozenset(
+    {"anyio", "asyncio", "certifi", "h11", "http.client", "httpcore", "httpx", "socket", "ssl"}
+)
+FOR_OTHER_THINGS = frozenset(
+    {"concurrent.futures", "jsonschema", "keyring", "rich", "subprocess", "yaml"}
+)
+FOR_WORK = frozenset(
+    {
+        "blake3",
+        "civsync.cli.acting",
+        "civsync.cli.goal",
+        "civsync.cli.progress",
+        "civsync.core.lock",
+        "civsync.core.plan",
+        "civsync.decide",
+        "civsync.disk.parts",
+        "civsync.disk.store",
+        "civsync.documents.lock",
+        "civsync.engine",
+        "civsync.sources",
+        "civsync.wire",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that is in step: locked, synced, and looked at once more."""
+    registry = Registry()
+    model = registry.add_model("one")
+    model.add_version().add_file("one.safetensors")
+    with serve(registry) as served:
+        project = Project(tmp_path_factory.mktemp("project"), served.api_url)
+        project.write(f"model: {model.id}")
+        for words in (("lock",), ("sync",), ("sync",)):
+            ran = project.run(*words)
+            assert ran.status == 0, ran.err
+    return project
+
+
+def modules_of(project: Project, *words: str) -> set[str]:
+    """Run civsync and return what it had loaded at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_MODULES, *words],
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("sync",), ("sync", "--locked"), ("sync", "--frozen"), ("status",)],
+    ids=" ".join,
+)
+def test_a_run_with_nothing_to_do_loads_nothing_to_do_it_with(
+    words: tuple[str, ...], synced: Project
+) -> None:
+    loaded = modules_of(synced, *words)
+    assert loaded & (NEVER_OFFLINE | FOR_OTHER_THINGS | FOR_WORK) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sync", "--dry-run"),
+        ("sync", "--check"),
+        ("status", "--json"),
+        ("list",),
+        ("explain", "gone"),
+        ("schema", "lock"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_looks_loads_nothing_of_the_network(
+    words: tuple[str, ...], synced: Project
+) -> None:
+    loaded = modules_of(synced, *words)
+    assert loaded & (NEVER_OFFLINE | {"yaml", "jsonschema"}) == set()
+
+
+def test_a_changed_file_is_seen_by_the_very_next_run(synced: Project) -> None:
+    """The short way must never be taken where something did change."""
+    placed = next(iter(synced.files()))
+    path = Path(synced.root / placed)
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    ran = synced.run("sync", "--offline")
+    assert ran.status == 8
+    assert "modified-file" in ran.err
+    path.write_bytes(kept)
+    assert synced.run("sync", "--offline").status == 0
