@@ -1,0 +1,116 @@
+"""The short way around planning is taken only where nothing at all has changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from civsync.core.disk import Known, Owned, Receipt
+from civsync.core.names import parse_path
+from civsync.disk.ledger import DiskLedger
+from civsync.disk.root import open_root
+from civsync.disk.settled import count_if_settled, note_settled
+from civsync.disk.stamps import stamp_of
+
+LOCK = "a" * 64
+OURS = parse_path("loras/deep/ours.safetensors")
+THEIRS = parse_path("vae/theirs.safetensors")
+
+
+class Tree:
+    """A root with a file of ours and one of the user's, noted as settled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = folder / "models"
+        self.state = folder / "state"
+        self.ours, self.theirs = self.place / OURS, self.place / THEIRS
+        for path in (self.ours, self.theirs):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"content")
+        root = open_root(self.place, state_dir=self.state)
+        root.establish()
+        self.ledger = DiskLedger(root)
+        self.owned = Owned(path=OURS, sha256="b" * 64, stamp=stamp_of(self.ours.stat()))
+        known = Known(sha256="c" * 64, stamp=stamp_of(self.theirs.stat()))
+        self.receipt = Receipt(
+            root_id=root.root_id, owned={OURS: self.owned}, known={THEIRS: known}
+        )
+        self.ledger.commit(self.receipt)
+        note_settled(root, LOCK, 2, state_dir=self.state)
+
+    def count(self, lock: str = LOCK) -> int | None:
+        return count_if_settled(
+            open_root(self.place, state_dir=self.state), lock, state_dir=self.state
+        )
+
+
+def _swap_directory_for_link(tree: Tree) -> None:
+    away = tree.place.parent / "away"
+    tree.ours.parent.parent.rename(away)
+    (tree.place / "loras").symlink_to(away)
+
+
+def _swap_file_for_link(tree: Tree) -> None:
+    away = tree.place.parent / "away"
+    tree.ours.rename(away)
+    tree.ours.symlink_to(away)
+
+
+def _touch(tree: Tree) -> None:
+    status = tree.theirs.stat()
+    os.utime(tree.theirs, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+def _write_again(tree: Tree) -> None:
+    """Same bytes, same time, another inode."""
+    status = tree.ours.stat()
+    other = tree.ours.with_name("other")
+    other.write_bytes(b"content")
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(tree.ours)
+
+
+CHANGES: dict[str, Callable[[Tree], object]] = {
+    "a file of ours is gone": lambda tree: tree.ours.unlink(),
+    "a file of the user's is gone": lambda tree: tree.theirs.unlink(),
+    "a file is longer": lambda tree: tree.ours.write_bytes(b"content and more"),
+    "a file was touched": _touch,
+    "a file is another one": _write_again,
+    "a file became a link": _swap_file_for_link,
+    "a directory became a link": _swap_directory_for_link,
+    "the journal goes on": lambda tree: tree.ledger.intend(tree.owned),
+    "the receipt says something else": lambda tree: tree.ledger.commit(
+        Receipt(root_id=tree.receipt.root_id, owned=tree.receipt.owned)
+    ),
+    "the receipt is gone": lambda tree: (tree.place / ".civsync/receipt.json").unlink(),
+    "the receipt is damaged": lambda tree: (tree.place / ".civsync/receipt.json").write_bytes(
+        b"{}"
+    ),
+    "the note is damaged": lambda tree: [
+        path.write_bytes(b"{") for path in (tree.state / "settled").iterdir()
+    ],
+}
+
+
+def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path) -> None:
+    assert Tree(tmp_path).count() == 2
+
+
+def test_another_lock_needs_a_closer_look(tmp_path: Path) -> None:
+    assert Tree(tmp_path).count("d" * 64) is None
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_after_any_change_a_closer_look_is_needed(
+    change: Callable[[Tree], object], tmp_path: Path
+) -> None:
+    tree = Tree(tmp_path)
+    change(tree)
+    assert tree.count() is None
+
+
+def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None:
+    root = open_root(tmp_path / "models", state_dir=tmp_path / "state")
+    note_settled(root, LOCK, 0, state_dir=tmp_path / "state")
+    assert count_if_settled(root, LOCK, state_dir=tmp_path / "state") is None
