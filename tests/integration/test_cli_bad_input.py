@@ -122,7 +122,7 @@ def test_a_bad_manifest_is_refused_at_its_place(
     project: Project, text: str, told: list[str]
 ) -> None:
     project.manifest.write_text(text, "utf-8")
-    ran = project.run("lock")
+    ran = project.call("lock")
     assert ran.status == 65
     for part in told:
         assert part in ran.err
@@ -135,7 +135,7 @@ def test_all_faults_are_told_at_once_and_a_hint_that_says_nothing_new_is_not(
 ) -> None:
     text = "version: 1\nlayuot: flat\nlayout: flut\nmodels:\n  - {modle: 5}\n  - 77\n"
     project.manifest.write_text(text, "utf-8")
-    ran = project.run("lock", "--json")
+    ran = project.call("lock", "--json")
     assert ran.status == 65
     (document,) = ran.events
     problems = document["error"]["problems"]
@@ -177,7 +177,7 @@ def test_a_bad_manifest_stops_a_sync_before_anything_is_touched(project: Project
 def test_a_folder_without_a_manifest_is_told_what_to_do(
     project: Project, words: list[str], status: int, told: list[str]
 ) -> None:
-    ran = project.run(*words)
+    ran = project.call(*words)
     assert ran.status == status
     for part in told:
         assert part in ran.err
@@ -185,17 +185,17 @@ def test_a_folder_without_a_manifest_is_told_what_to_do(
 
 def test_a_manifest_that_cannot_be_read_is_named(project: Project) -> None:
     project.manifest.mkdir()
-    ran = project.run("lock")
+    ran = project.call("lock")
     assert ran.status == 65
     assert "civsync.yaml: it cannot be read" in ran.err
 
 
 def test_a_root_that_is_a_file_is_refused(project: Project) -> None:
     project.write()
-    assert project.run("lock").status == 0
+    assert project.call("lock").status == 0
     project.root.write_text("not a folder")
     for words in (["sync"], ["status"], ["sync", "--check"]):
-        ran = project.run(*words)
+        ran = project.call(*words)
         assert (ran.status, "[root-unusable]" in ran.err) == (8, True), ran.err
     assert project.root.read_text() == "not a folder"
 
@@ -269,7 +269,7 @@ def test_an_escape_sequence_is_shown_as_text_also_in_errors_and_json(
 ) -> None:
     project = Project(tmp_path, hostile.api_url)
     project.write(f"model: {HOSTILE.index(f'red{ESC}[31m{ESC}]0;owned{chr(7)}.pt') + 1}")
-    ran = project.run("lock", "--json")
+    ran = project.call("lock", "--json")
     assert ran.status == 65
     assert r"red\x1b[31m\x1b]0;owned\x07.pt" in ran.err
     assert not CONTROL.search(ran.err + ran.out)
@@ -380,12 +380,12 @@ def test_a_server_that_wants_a_long_rest_ends_the_run_with_the_time(tmp_path: Pa
     with serve(registry) as served:
         project = Project(tmp_path, served.api_url)
         project.write("model: 1")
-        assert project.run("sync").status == 0
+        assert project.call("sync").status == 0
         before = (project.lock.read_bytes(), project.files())
         project.write("model: 1", "model: 5")
         rest = Answer(503, (("Retry-After", "7200"), ("Content-Type", "text/html")), b"<html>")
         served.faults.add(Fault(does=rest, origin="api", times=None))
-        ran = project.run("sync")
+        ran = project.call("sync")
         assert ran.status == 75
         assert "again in 2 h" in ran.err
         assert (project.lock.read_bytes(), project.files()) == before
@@ -408,7 +408,7 @@ def test_answers_that_spoil_a_lock_run_leave_lock_and_root_as_they_are(tmp_path:
         for served, fault in zip((one, two, three), faults, strict=True):
             project = Project(tmp_path / str(len(running)), served.api_url)
             project.write("model: 1")
-            assert project.run("sync").status == 0
+            assert project.call("sync").status == 0
             before = (project.lock.read_bytes(), project.files())
             project.write("model: 1", "model: 5")
             served.faults.add(Fault(does=fault, origin="api", times=None))

@@ -31,7 +31,7 @@ def test_the_new_manifest_is_read_back_and_says_what_comes_next(project: Project
 
 
 def test_links_become_entries(project: Project) -> None:
-    ran = project.run("init", *LINKS, "--json")
+    ran = project.call("init", *LINKS, "--json")
     assert faults(ran.json) == []
     assert ran.json["entries"] == 2
     keys = [entry.key for entry in read_manifest(project.manifest.read_bytes()).entries]
@@ -41,28 +41,28 @@ def test_links_become_entries(project: Project) -> None:
 @pytest.mark.parametrize("layout", sorted(PRESETS))
 def test_every_layout_makes_a_manifest_that_can_be_read(tmp_path: Path, layout: str) -> None:
     project = Project(tmp_path)
-    assert project.run("init", "--layout", layout).status == 0
+    assert project.call("init", "--layout", layout).status == 0
     assert read_manifest(project.manifest.read_bytes()).layout.name == layout
 
 
 def test_the_schema_line_names_a_schema_that_lies_there(project: Project) -> None:
-    assert project.run("init").status == 0
+    assert project.call("init").status == 0
     line = project.manifest.read_text("utf-8").splitlines()[0]
     assert line.startswith("# yaml-language-server: $schema=./")
     schema = project.folder / line.partition("$schema=./")[2]
-    published = project.run("schema", "manifest")
+    published = project.call("schema", "manifest")
     assert json.loads(schema.read_bytes()) == published.json
 
 
 def test_a_manifest_that_is_there_is_kept(project: Project) -> None:
     project.write("model: 5")
     before = project.manifest.read_bytes()
-    ran = project.run("init")
+    ran = project.call("init")
     assert ran.status == 64
     assert "there is a manifest already" in ran.err
     assert "--force" in ran.err
     assert project.manifest.read_bytes() == before
-    assert project.run("init", "--force").status == 0
+    assert project.call("init", "--force").status == 0
     assert project.manifest.read_bytes() != before
 
 
@@ -75,20 +75,20 @@ def test_a_manifest_that_is_there_is_kept(project: Project) -> None:
     ],
 )
 def test_a_link_that_is_none_writes_nothing(project: Project, link: str, told: str) -> None:
-    ran = project.run("init", link)
+    ran = project.call("init", link)
     assert ran.status == 65
     assert told in ran.err
     assert list(project.folder.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_told(project: Project) -> None:
-    ran = project.run("init", "--manifest", "no/such/folder/civsync.yaml")
+    ran = project.call("init", "--manifest", "no/such/folder/civsync.yaml")
     assert ran.status == 64
     assert "no/such/folder/civsync.yaml: it cannot be written" in ran.err
 
 
 def test_an_unknown_layout_lists_those_there_are(project: Project) -> None:
-    ran = project.run("init", "--layout", "confy")
+    ran = project.call("init", "--layout", "confy")
     assert ran.status == 64
     for layout in PRESETS:
         assert layout in ran.err

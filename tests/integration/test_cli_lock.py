@@ -53,7 +53,7 @@ def paths(project: Project) -> list[str]:
 
 def lock(project: Project, *words: str) -> Ran:
     """Run `civsync lock`, which must go well."""
-    ran = project.run("lock", *words)
+    ran = project.call("lock", *words)
     assert ran.status == 0, ran.err
     return ran
 
@@ -113,7 +113,7 @@ def test_a_second_lock_asks_nothing_and_writes_nothing(project: Project, served:
 
 def test_a_lock_holds_no_address_no_token_and_no_place_of_this_machine(project: Project) -> None:
     project.write(*ENTRIES)
-    assert project.run("lock", env={"CIVITAI_TOKEN": "demo-token"}).status == 0
+    assert project.call("lock", env={"CIVITAI_TOKEN": "demo-token"}).status == 0
     text = project.lock.read_text("utf-8")
     assert text.endswith("}\n")
     for leak in ("http", "127.0.0.1", "demo-token", str(project.folder), "downloadCount"):
@@ -224,7 +224,7 @@ def test_only_an_upgrade_marks_a_model_as_gone_and_its_files_stay(
     after = locked(project)
     assert after[f"{LANTERN}@latest"] == {**before[f"{LANTERN}@latest"], "gone": True}
     assert after[f"{TERN}@latest"] == before[f"{TERN}@latest"]
-    assert "gone from Civitai" in project.run("list").out
+    assert "gone from Civitai" in project.call("list").out
 
 
 def test_a_failure_leaves_the_lock_untouched_and_is_told_in_the_order_of_the_manifest(
@@ -249,7 +249,7 @@ def test_an_entry_that_cannot_be_locked_is_one_line_of_json_from_lock_and_sync(
 ) -> None:
     project.write("model: 77777777")
     for command in ("lock", "sync"):
-        ran = project.run(command, "--json")
+        ran = project.call(command, "--json")
         assert ran.status == 65
         (document,) = ran.events
         assert document["schema"] == "civsync.lock-run"
@@ -315,7 +315,7 @@ def test_what_cannot_be_locked_is_named_with_its_place_and_what_there_is(
     project: Project, entry: str, status: int, told: list[str]
 ) -> None:
     project.write(entry)
-    ran = project.run("lock")
+    ran = project.call("lock")
     assert ran.status == status
     for text in ["error: civsync.yaml:3:5: ", *told]:
         assert text in ran.err
@@ -328,7 +328,7 @@ def test_a_file_without_a_published_hash_is_refused_with_the_key_that_allows_it(
     (file,) = served.registry.models[967204].versions[0].files
     file.hashes = {}
     project.write("model: 967204")
-    ran = project.run("lock")
+    ran = project.call("lock")
     assert ran.status == 65
     assert "[no-hash]" in ran.err
     assert "allow_unverified: true" in ran.err
@@ -372,7 +372,7 @@ def test_a_spoiled_lock_is_refused_with_a_hint_and_stays_as_it_is(
     project.lock.write_text(spoil(project.lock.read_text("utf-8")), "utf-8")
     before = project.lock.read_bytes()
     for words in (["lock"], ["sync", "--frozen"], ["status"]):
-        ran = project.run(*words)
+        ran = project.call(*words)
         assert (words, ran.status) == (words, 65), ran.err
         assert "error: civsync.lock" in ran.err
         assert code in ran.err
@@ -388,7 +388,7 @@ def test_check_names_the_keys_that_differ_and_writes_nothing(
     project: Project, served: Served
 ) -> None:
     project.write(f"model: {LANTERN}")
-    missing = project.run("lock", "--check")
+    missing = project.call("lock", "--check")
     assert (missing.status, "[lock-missing]" in missing.err) == (3, True)
     lock(project)
     before = project.lock.read_bytes()
@@ -397,7 +397,7 @@ def test_check_names_the_keys_that_differ_and_writes_nothing(
     project.write(
         f"{{model: {LANTERN}, prefer: {{precision: [fp32]}}}}", head="policy: {pickle: allow}\n"
     )
-    stale = project.run("lock", "--check")
+    stale = project.call("lock", "--check")
     assert stale.status == 3
     for text in (f"{LANTERN}@latest", "prefer.precision", "policy.pickle", "[lock-stale]"):
         assert text in stale.err
@@ -442,7 +442,7 @@ def test_nothing_moves_to_a_new_version_but_what_an_upgrade_names(
 
 def test_upgrading_an_entry_that_is_none_lists_those_there_are(project: Project) -> None:
     project.write(f"model: {LANTERN}")
-    ran = project.run("lock", "-P", "lantern")
+    ran = project.call("lock", "-P", "lantern")
     assert ran.status == 64
     assert "no entry is called 'lantern'" in ran.err
     assert f"The entries are {LANTERN}@latest." in ran.err

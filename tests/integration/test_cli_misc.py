@@ -50,7 +50,7 @@ def test_the_version_is_told(project: Project) -> None:
 
 def test_every_command_explains_itself(project: Project) -> None:
     for name in COMMANDS:
-        ran = project.run(name, "-h")
+        ran = project.call(name, "-h")
         assert (ran.status, ran.err) == (0, "")
         assert ran.out.startswith(f"Usage: civsync {name} ")
 
@@ -81,7 +81,7 @@ def test_every_command_explains_itself(project: Project) -> None:
 def test_a_slip_is_status_64_with_what_was_probably_meant(
     project: Project, words: list[str], told: list[str]
 ) -> None:
-    ran = project.run(*words)
+    ran = project.call(*words)
     assert (ran.status, ran.out) == (64, "")
     assert "[usage]" in ran.err
     assert "Traceback" not in ran.err
@@ -91,7 +91,7 @@ def test_a_slip_is_status_64_with_what_was_probably_meant(
 
 def test_a_slip_is_json_where_json_was_asked_for(project: Project) -> None:
     for words in (["--json", "sync", "--nope"], ["sync", "--json", "--allow-prune", "x"]):
-        ran = project.run(*words)
+        ran = project.call(*words)
         assert ran.status == 64
         if ran.out:  # a flag after the fault was not read yet
             assert faults(ran.json) == []
@@ -116,11 +116,11 @@ def test_common_flags_stand_before_or_after_the_command(project: Project) -> Non
 
 def test_the_flag_nearest_to_the_command_wins(project: Project, tmp_path: Path) -> None:
     project.write()
-    assert project.run("lock").status == 0
+    assert project.call("lock").status == 0
     roots = tmp_path / "one", tmp_path / "two"
-    ran = project.run("--root", str(roots[0]), "status", "--root", str(roots[1]), "--json")
+    ran = project.call("--root", str(roots[0]), "status", "--root", str(roots[1]), "--json")
     assert ran.json["root"] == str(roots[1])
-    ran = project.run("--root", str(roots[0]), "status", "--json")
+    ran = project.call("--root", str(roots[0]), "status", "--json")
     assert ran.json["root"] == str(roots[0])
 
 
@@ -137,12 +137,12 @@ def test_every_common_flag_has_a_variable_and_the_flag_wins(
         "CIVSYNC_JSON": "1",
         "CIVSYNC_QUIET": "1",
     }
-    ran = project.run("lock", env=environment)
+    ran = project.call("lock", env=environment)
     assert (ran.status, ran.err) == (0, "")
     assert ran.json["written"] is True
     assert sorted(path.name for path in folder.iterdir()) == ["l.json", "m.yaml"]
-    assert project.run("status", env=environment).json["root"] == str(folder / "root")
-    other = project.run("status", "--root", str(folder / "other"), env=environment)
+    assert project.call("status", env=environment).json["root"] == str(folder / "root")
+    other = project.call("status", "--root", str(folder / "other"), env=environment)
     assert other.json["root"] == str(folder / "other")
 
 
@@ -153,7 +153,7 @@ def test_every_common_flag_has_a_variable_and_the_flag_wins(
 def test_a_variable_that_makes_no_sense_is_refused_and_not_ignored(
     project: Project, name: str, value: str
 ) -> None:
-    ran = project.run("sync", env={name: value})
+    ran = project.call("sync", env={name: value})
     assert (ran.status, value in ran.err) == (64, True)
 
 
@@ -162,7 +162,7 @@ def test_a_variable_that_makes_no_sense_is_refused_and_not_ignored(
 )
 def test_what_loosens_a_guard_has_no_variable(project: Project, name: str) -> None:
     project.write()
-    assert project.run("sync", env={name: "nonsense"}).status == 0
+    assert project.call("sync", env={name: "nonsense"}).status == 0
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_loosens_a_guard_has_no_variable(project: Project, name: str) -> No
 def test_an_api_address_that_could_leak_a_key_is_refused(project: Project, address: str) -> None:
     project.write(f"model: {LANTERN}")
     for words in (["lock"], ["auth", "status"]):
-        ran = project.run(*words, env={"CIVSYNC_API_URL": address, "CIVITAI_TOKEN": "secret-key"})
+        ran = project.call(*words, env={"CIVSYNC_API_URL": address, "CIVITAI_TOKEN": "secret-key"})
         assert (ran.status, "[config-invalid]" in ran.err) == (65, True)
         assert "CIVSYNC_API_URL" in ran.err
         assert "secret-key" not in ran.err
@@ -199,11 +199,11 @@ def test_ci_means_locked_unless_told_otherwise(project: Project, served: Served)
 
 def test_offline_with_a_stale_or_missing_lock_says_so(project: Project, served: Served) -> None:
     project.write(f"model: {LANTERN}")
-    missing = project.run("sync", "--offline")
+    missing = project.call("sync", "--offline")
     assert (missing.status, "[lock-missing]" in missing.err) == (3, True)
-    assert project.run("lock", env={"CIVSYNC_API_URL": served.api_url}).status == 0
+    assert project.call("lock", env={"CIVSYNC_API_URL": served.api_url}).status == 0
     project.write(f"model: {LANTERN}", "model: 967204")
-    stale = project.run("sync", "--offline")
+    stale = project.call("sync", "--offline")
     assert (stale.status, "967204@latest" in stale.err, "--frozen" in stale.err) == (3, True, True)
 
 
@@ -245,7 +245,7 @@ def test_every_json_document_fits_its_published_schema(project: Project, served:
         (64, ["lock", "-P", "nobody"]),
     ]
     for status, words in commands:
-        ran = project.run("--json", *words)
+        ran = project.call("--json", *words)
         assert (words, ran.status) == (words, status), ran.err
         documents = ran.events if words[0] == "sync" else [ran.json]
         assert documents
@@ -270,7 +270,7 @@ def test_every_json_document_fits_its_published_schema(project: Project, served:
 def test_a_bad_manifest_is_one_line_of_json_that_fits_its_schema(project: Project) -> None:
     project.manifest.write_text("version: 1\nmodles: []\nlayout: x\n")
     for words in (["lock"], ["sync"]):
-        (document,) = project.run("--json", *words).events
+        (document,) = project.call("--json", *words).events
         assert faults(document) == []
         assert {problem["line"] for problem in document["error"]["problems"]} >= {2, 3}
 
@@ -292,7 +292,7 @@ def test_a_terminal_without_unicode_is_no_crash(project: Project, served: Served
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Project) -> None:
     project.write()
-    assert project.run("lock").status == 0
+    assert project.call("lock").status == 0
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command("list"),
@@ -312,7 +312,7 @@ def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Projec
 @pytest.mark.parametrize("closed", ["1", "2"])
 def test_a_closed_stream_is_no_crash(project: Project, closed: str) -> None:
     project.write()
-    assert project.run("lock").status == 0
+    assert project.call("lock").status == 0
     shell = f'exec "$@" {closed}>&-'
     for words in (["list"], ["status"], ["lock"], ["sync"]):
         done = subprocess.run(
@@ -330,31 +330,31 @@ def test_a_closed_stream_is_no_crash(project: Project, closed: str) -> None:
 
 
 def test_explain_knows_every_code_as_errors_print_it(project: Project) -> None:
-    shown = project.run("explain", "--json").json
+    shown = project.call("explain", "--json").json
     assert [each["code"] for each in shown["codes"]] == [str(code) for code in ABOUT]
-    ran = project.run("explain", "[LOGIN_NEEDED]")
+    ran = project.call("explain", "[LOGIN_NEEDED]")
     about = ABOUT[Code.LOGIN_NEEDED]
     assert ran.out.startswith("login-needed (exit status 6, credentials)\n")
     assert about.meaning in ran.out
     assert about.hint in ran.out
-    overview = project.run("explain").out.splitlines()
+    overview = project.call("explain").out.splitlines()
     assert len(overview) == len(ABOUT)
 
 
 def test_every_schema_is_printed_and_is_a_schema(project: Project) -> None:
-    names = project.run("schema").out.split()
+    names = project.call("schema").out.split()
     assert {"manifest", "lock", "event", "error"} <= set(names)
     for name in ("manifest", "lock", "event"):
-        Draft202012Validator.check_schema(project.run("schema", name).json)
+        Draft202012Validator.check_schema(project.call("schema", name).json)
     project.write()
-    project.run("lock")
-    lock_schema = Draft202012Validator(project.run("schema", "lock").json)
+    project.call("lock")
+    lock_schema = Draft202012Validator(project.call("schema", "lock").json)
     lock_schema.validate(json.loads(project.lock.read_bytes()))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_shell(project: Project, shell: str) -> None:
-    ran = project.run("completion", shell)
+    ran = project.call("completion", shell)
     assert ran.status == 0
     assert "_CIVSYNC_COMPLETE" in ran.out
     assert "civsync" in ran.out

@@ -29,7 +29,7 @@ def project(tmp_path: Path, served: Served) -> Project:
     """A synced tree of two files, after which the network is gone."""
     project = Project(tmp_path / "project", served.api_url)
     project.write(f"model: {THEATRE}", f"model: {WASH}")
-    ran = project.run("sync")
+    ran = project.call("sync")
     assert ran.status == 0, ran.err
     served.reset_counts()
     project.environment["CIVSYNC_API_URL"] = NOWHERE
@@ -40,7 +40,7 @@ def let_age(project: Project) -> None:
     """Give every file a time long ago, and let civsync learn it."""
     for name in (STYLE, GARDEN):
         os.utime(project.root / name, ns=(LONG_AGO_NS, LONG_AGO_NS))
-    assert project.run("status").status == 0
+    assert project.call("status").status == 0
 
 
 def corrupt_unseen(path: Path) -> None:
@@ -61,9 +61,9 @@ def corrupt_unseen(path: Path) -> None:
 
 
 def test_a_synced_tree_is_in_place_without_a_network(project: Project) -> None:
-    ran = project.run("status", "--exit-code")
+    ran = project.call("status", "--exit-code")
     assert (ran.status, ran.out) == (0, "2 files in place, nothing to do\n")
-    shown = project.run("status", "--json").json
+    shown = project.call("status", "--json").json
     assert faults(shown) == []
     assert [action["action"] for action in shown["actions"]] == ["keep", "keep"]
     assert (shown["changed_by_hand"], shown["lock_stale"]) == ({}, [])
@@ -84,9 +84,9 @@ def test_a_changed_time_alone_is_read_again_and_found_unchanged(project: Project
     let_age(project)
     corrupt_unseen(project.root / STYLE)
     os.utime(project.root / STYLE)
-    assert f"{STYLE}  (modified)" in project.run("status").out
+    assert f"{STYLE}  (modified)" in project.call("status").out
     os.utime(project.root / GARDEN)
-    assert GARDEN not in project.run("status").out
+    assert GARDEN not in project.call("status").out
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_what_was_changed_since_civsync_wrote_it_is_shown(
         path.unlink()
     if change == "directory":
         path.mkdir()
-    ran = project.run("status")
+    ran = project.call("status")
     assert ran.status == 0
     assert "Changed since civsync wrote it (1 file):" in ran.out
     assert f"  {STYLE}  ({word})" in ran.out
     assert "Next sync:" in ran.out
-    shown = project.run("status", "--json", "--exit-code")
+    shown = project.call("status", "--json", "--exit-code")
     assert faults(shown.json) == []
     assert shown.json["changed_by_hand"] == {STYLE: word}
     actions = {action["path"]: action["action"] for action in shown.json["actions"]}
@@ -132,13 +132,13 @@ def test_pending_work_is_exit_2_with_exit_code_and_0_without(project: Project) -
 
 def test_a_manifest_that_differs_from_the_lock_is_told_with_its_keys(project: Project) -> None:
     project.write(f"{{model: {THEATRE}, prefer: {{precision: [fp32]}}}}", f"model: {GRAVEL}")
-    ran = project.run("status", "--exit-code")
+    ran = project.call("status", "--exit-code")
     assert ran.status == 2
     assert "The manifest differs from the lock (run `civsync lock`):" in ran.out
     assert f"{THEATRE}@latest" in ran.out
     assert "prefer.precision" in ran.out
     assert f"{GRAVEL}@latest" in ran.out
-    assert len(project.run("status", "--json").json["lock_stale"]) == 3
+    assert len(project.call("status", "--json").json["lock_stale"]) == 3
 
 
 def test_a_file_of_the_users_with_the_right_bytes_counts_and_stays_theirs(
@@ -149,7 +149,7 @@ def test_a_file_of_the_users_with_the_right_bytes_counts_and_stays_theirs(
     other.lock.write_bytes(project.lock.read_bytes())
     (other.root / "loras").mkdir(parents=True)
     (other.root / STYLE).write_bytes((project.root / STYLE).read_bytes())
-    ran = other.run("status")
+    ran = other.call("status")
     assert f"+ {GARDEN}" in ran.out
     assert STYLE not in ran.out
     assert "1 to download" in ran.out
@@ -163,7 +163,7 @@ def test_status_of_a_tree_that_was_never_synced_makes_nothing(
     other = Project(tmp_path / "other", NOWHERE)
     other.manifest.write_bytes(project.manifest.read_bytes())
     other.lock.write_bytes(project.lock.read_bytes())
-    assert "2 to download" in other.run("status").out
+    assert "2 to download" in other.call("status").out
     assert not other.root.exists()
 
 
@@ -173,12 +173,12 @@ def test_status_works_from_a_folder_below_and_with_the_root_in_the_config(
     below = project.folder / "deep" / "down"
     below.mkdir(parents=True)
     project.folder = below
-    assert project.run("status").out == "2 files in place, nothing to do\n"
+    assert project.call("status").out == "2 files in place, nothing to do\n"
     config = below.parents[1] / ".home" / "civsync" / "config.yaml"
     config.write_text(f"root: {below / 'elsewhere'}\n")
-    assert "2 to download" in project.run("status").out
+    assert "2 to download" in project.call("status").out
     config.write_text("rot: x\n")
-    ran = project.run("status")
+    ran = project.call("status")
     assert ran.status == 65
     assert f"{config}:1:1: unknown key 'rot'" in ran.err
     assert "Did you mean `root`?" in ran.err

@@ -19,16 +19,16 @@ def project(tmp_path: Path) -> Project:
     project = Project(tmp_path)
     project.write("model: 1133590", "model: 967204")
     with serve(demo_registry()) as served:
-        ran = project.run("sync", env={"CIVSYNC_API_URL": served.api_url})
+        ran = project.call("sync", env={"CIVSYNC_API_URL": served.api_url})
         assert ran.status == 0, ran.err
     return project
 
 
 def test_a_whole_tree_is_as_locked(project: Project) -> None:
-    ran = project.run("verify")
+    ran = project.call("verify")
     assert (ran.status, ran.out) == (0, "")
     assert ran.err.startswith("2 of 2 files as locked, 672.0 KiB in ")
-    shown = project.run("verify", "--json")
+    shown = project.call("verify", "--json")
     assert faults(shown.json) == []
     assert (shown.json["files"], shown.json["right"], shown.json["faults"]) == (2, 2, [])
 
@@ -59,19 +59,19 @@ def test_each_file_that_differs_is_named_with_both_hashes_and_nothing_is_touched
 def test_a_truncated_file_is_told_by_its_size(project: Project) -> None:
     path = project.root / STYLE
     path.write_bytes(path.read_bytes()[:-1])
-    ran = project.run("verify")
+    ran = project.call("verify")
     assert ran.status == 5
     assert f"differs  {STYLE}" in ran.out
 
 
 def test_foreign_files_are_not_looked_at(project: Project) -> None:
     (project.root / "loras" / "mine.safetensors").write_bytes(b"mine")
-    assert project.run("verify").status == 0
+    assert project.call("verify").status == 0
 
 
 def test_what_stands_in_the_way_is_a_refusal(project: Project) -> None:
     path = project.root / STYLE
     path.unlink()
     path.mkdir()
-    ran = project.run("verify")
+    ran = project.call("verify")
     assert (ran.status, f"differs  {STYLE}" in ran.out) == (8, True)
