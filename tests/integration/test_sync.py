@@ -121,7 +121,7 @@ def test_what_is_dropped_goes_to_trash_and_comes_back_without_a_request(shop: Sh
     assert list(shop.tree) == ["loras/m0.safetensors"]
     assert shop.trash() == [tree["loras/m1.safetensors"]]
     shop.want(one, two)
-    shop.project.run("lock")
+    shop.project.call("lock")
     shop.served.reset_counts()
     assert shop.sync("--offline").done == {"restored": 1}
     assert shop.tree == tree
@@ -134,7 +134,7 @@ def bump(shop: Shop, model_name: str = "m0_v2.safetensors") -> None:
     model.add_version("v2", at=0, base_model="SDXL 1.0").add_file(
         model_name, safetensors("the new one", 7 * KIB)
     )
-    assert shop.project.run("lock", "--upgrade").status == 0
+    assert shop.project.call("lock", "--upgrade").status == 0
 
 
 @pytest.mark.parametrize("name", ["m0.safetensors", "m0_v2.safetensors"], ids=["same", "new"])
@@ -157,7 +157,7 @@ def test_a_bump_back_takes_the_old_file_out_of_trash(shop: Shop) -> None:
     bump(shop, "m0.safetensors")
     shop.sync()
     model.versions.reverse()
-    shop.project.run("lock", "--upgrade")
+    shop.project.call("lock", "--upgrade")
     shop.served.reset_counts()
     assert shop.sync().done == {"restored": 1}
     assert shop.tree == tree

@@ -193,7 +193,7 @@ def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop) 
     (model, _) = shop.stocked(40 * KIB, KIB)
     data = safetensors("the new one", 40 * KIB)
     model.add_version("v2", at=0, base_model="SDXL 1.0").add_file("m0.safetensors", data)
-    assert shop.project.run("lock", "--upgrade").status == 0
+    assert shop.project.call("lock", "--upgrade").status == 0
     release = threading.Event()
     shop.served.faults.add(Fault(does=Stall(release, after=20 * KIB), origin="storage"))
     shop.served.reset_counts()
@@ -264,7 +264,7 @@ def test_a_full_disk_is_told_before_the_first_byte_with_need_and_have(shop: Shop
 def test_a_disk_that_fills_up_meanwhile_keeps_the_part_and_what_fits(shop: Shop) -> None:
     large, small = shop.offer(2 * MIB, 40 * KIB)
     shop.project.write(f"{{model: {large.id}, priority: 9}}", f"model: {small.id}")
-    assert shop.project.run("lock").status == 0
+    assert shop.project.call("lock").status == 0
     release = threading.Event()
     shop.served.faults.add(
         Fault(

@@ -334,7 +334,7 @@ def test_a_file_that_changed_upstream_for_good_is_an_alarm_and_the_old_one_stays
     model, _ = shop.stocked(SIZE, KIB)
     before = shop.tree
     file = model.add_version("v2", at=0, base_model="SDXL 1.0").add_file("m0.safetensors")
-    shop.project.run("lock", "--upgrade")
+    shop.project.call("lock", "--upgrade")
     file.put(safetensors("something else", file.body.size))
     ended = shop.sync()
     assert (ended.status, ended.codes) == (5, {"m0.safetensors": "hash-mismatch"})

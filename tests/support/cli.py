@@ -144,12 +144,16 @@ def command(*words: str) -> Sequence[str]:
     return [sys.executable, "-m", "civsync", *words]
 
 
+_LEFT_OUT = {"CI", "NO_COLOR", "PYTHONDONTWRITEBYTECODE"}
+"""The last one would let every process compile civsync anew, which no user's does."""
+
+
 def clean_environment(folder: Path) -> dict[str, str]:
     """Return this environment without what could change what civsync does."""
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("CIVSYNC_", "CIVITAI_")) and name not in {"CI", "NO_COLOR"}
+        if not name.startswith(("CIVSYNC_", "CIVITAI_")) and name not in _LEFT_OUT
     }
     environment["XDG_STATE_HOME"] = environment["XDG_CONFIG_HOME"] = str(folder / ".home")
     return environment

@@ -54,15 +54,15 @@ class Shop:
         """Offer, want and sync LORAs of these sizes; forget what that asked."""
         models = self.offer(*sizes)
         self.want(*models)
-        ended = self.sync()
-        assert ended.status == 0, ended.ran.err
+        ran = self.project.call("sync")
+        assert ran.status == 0, ran.err
         self.served.reset_counts()
         return models
 
     def locked(self, *models: Model, head: str = "") -> None:
         """Write a manifest and lock it; forget what that asked."""
         self.want(*models, head=head)
-        ran = self.project.run("lock")
+        ran = self.project.call("lock")
         assert ran.status == 0, ran.err
         self.served.reset_counts()
 
