@@ -69,10 +69,11 @@ def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
         folder.rename_new(name, target, new)
         linked = False
     else:
-        target.sync()
-        folder.unlink(name)
         linked = True
+    # The new name is on the medium before the old one goes.
     target.sync()
-    if not folder.same(target):
+    if linked:
+        folder.unlink(name)
+    if linked or not folder.same(target):
         folder.sync()
     return linked

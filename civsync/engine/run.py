@@ -111,6 +111,9 @@ class _Run:
         self._before = receipt
         self._owned = dict(receipt.owned)
         self._known = dict(receipt.known)
+        self._placed_with: dict[str, list[SafePath]] = {}
+        for path, mine in receipt.owned.items():
+            self._placed_with.setdefault(mine.sha256, []).append(path)
         self._failures: dict[SafePath, CivsyncError] = {}
         self._unwritten: CivsyncError | None = None
         self._done: dict[str, int] = {}
@@ -242,14 +245,19 @@ class _Run:
         sha256 = action.want.file.sha256
         lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
         async with lock:
-            copies = [path for path, owned in self._owned.items() if owned.sha256 == sha256]
-            fetched = await self._fetcher.fetch(action, copies)
+            fetched = await self._fetcher.fetch(action, self._copies_of(sha256))
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
         self._finish(fetched.how, path, size, fetched.received)
 
+    def _copies_of(self, sha256: str) -> list[SafePath]:
+        """Return the paths of ours that hold this content."""
+        paths = self._placed_with.get(sha256, ())
+        return [path for path in paths if (mine := self._owned.get(path)) and mine.sha256 == sha256]
+
     def _place(self, owned: Owned) -> None:
         self._owned[owned.path] = owned
+        self._placed_with.setdefault(owned.sha256, []).append(owned.path)
         self._known.pop(owned.path, None)
 
     async def _retire_unless_failed(self, retires: list[Retire]) -> None:
