@@ -30,14 +30,14 @@ def test_of_two_syncs_with_different_locks_one_works_and_one_says_who_does(tmp_p
         world.require_converged(world.one)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_two_syncs_at_any_moment_leave_one_of_the_two_trees_to_finish(
     seed: int, tmp_path: Path
 ) -> None:
     chance = random.Random(seed)
     with crash_world(tmp_path / "project") as world:
         world.finish(world.one)
-        for _ in range(3):
+        for _ in range(2):
             pair = [_start(world, world.words(target)) for target in (world.other, world.one)]
             for process in pair:
                 status, err = _end(process)
@@ -56,26 +56,23 @@ def test_where_file_locks_lie_or_lack_two_syncs_spoil_nothing(
     need_strace()
     chance = random.Random(f"{fault} {different}")
     with crash_world(tmp_path / "project") as world:
-        for _ in range(2):
-            second = world.other if different else world.one
-            pair = []
-            for target in (world.one, second):
-                pair.append(_start_lying(world, target, fault))
-                time.sleep(chance.uniform(0, 0.05))
-            for process in pair:
-                _, err = _end(process)
-                assert "Traceback" not in err
-                assert "unexpected failure" not in err
+        second = world.other if different else world.one
+        pair = [_start_lying(world, world.one, fault)]
+        time.sleep(chance.uniform(0, 0.1))
+        pair.append(_start_lying(world, second, fault))
+        for process in pair:
+            _, err = _end(process)
+            assert "Traceback" not in err
+            assert "unexpected failure" not in err
+        world.require_no_wrong_file()
+        ran = world.sync(second)
+        if different:
+            # Each wrote a receipt without the other's files: those are left alone now.
+            assert ran.status in {DONE, REFUSED}, ran.err
             world.require_no_wrong_file()
-            ran = world.sync(second)
-            if different:
-                # Each wrote a receipt without the other's files: those are left alone now.
-                assert ran.status in {DONE, REFUSED}, ran.err
-                world.require_no_wrong_file()
-            else:
-                assert ran.status == DONE, ran.err
-                assert world.files().items() >= second.wanted.items()
-            world.forget_root()
+        else:
+            assert ran.status == DONE, ran.err
+            assert world.files().items() >= second.wanted.items()
 
 
 def _start(world: CrashWorld, words: tuple[str, ...]) -> "subprocess.Popen[str]":
