@@ -22,6 +22,7 @@ from civsync.demo.faults import (
 )
 from support.disk_worlds import real_world
 from support.engine_world import EngineWorld, Ports, body
+from support.memory_disk import MemoryDisk
 from support.memory_storage import Fault
 
 PATH = "loras/a.bin"
@@ -99,11 +100,11 @@ def test_the_same_holds_on_a_real_disk(runs: list[list[Fault]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         disk = real_world(Path(folder), plain=False)
 
-        def ports() -> Ports:
+        def ports(_disk: MemoryDisk) -> Ports:
             again = disk.again()
             return Ports(store=again.store, parts=again.parts, ledger=again.ledger)
 
-        world = EngineWorld(ports=ports)
+        world = EngineWorld(adapters=ports)
         data = body(5, SIZE)
         file_id = world.want(PATH, data)
         for faults in runs:

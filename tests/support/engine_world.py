@@ -32,6 +32,11 @@ class Ports:
     ledger: Ledger
 
 
+def memory_ports(disk: MemoryDisk) -> Ports:
+    """Return the in-memory twins over `disk`."""
+    return Ports(store=MemoryStore(disk), parts=MemoryParts(disk), ledger=MemoryLedger(disk))
+
+
 @dataclass
 class EngineWorld:
     """Everything that a run needs. `wanted` is the lock, path to entry; tests edit it all."""
@@ -42,10 +47,7 @@ class EngineWorld:
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
     wanted: dict[str, LockedEntry] = field(default_factory=dict)
-    ports: Callable[[], Ports] = None  # type: ignore[assignment]  # set below, to this disk
-
-    def __post_init__(self) -> None:
-        self.ports = self.ports or self._memory
+    adapters: Callable[[MemoryDisk], Ports] = memory_ports
 
     def offer(self, model_id: int, data: bytes) -> int:
         """Let upstream have a model with one file; returns the file's id."""
@@ -120,12 +122,9 @@ class EngineWorld:
         """Listen: the reporter of a run."""
         self.events.append(event)
 
-    def _memory(self) -> Ports:
-        return Ports(
-            store=MemoryStore(self.disk),
-            parts=MemoryParts(self.disk),
-            ledger=MemoryLedger(self.disk),
-        )
+    def ports(self) -> Ports:
+        """Return new adapters over the one disk, as a new process has them."""
+        return self.adapters(self.disk)
 
 
 def codes_of(outcome: Outcome) -> dict[str, Code]:

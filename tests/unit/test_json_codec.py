@@ -77,7 +77,9 @@ def test_deep_nesting_is_an_error_and_no_crash() -> None:
         pretty(deep)
 
 
-@pytest.mark.parametrize("value", ["\ud800", object(), {1: object()}], ids=["surrogate", "object", "object inside"])
+@pytest.mark.parametrize(
+    "value", ["\ud800", object(), {1: object()}], ids=["surrogate", "object", "object inside"]
+)
 def test_what_has_no_json_form_is_refused(value: object) -> None:
     with pytest.raises(CodecError):
         encode(value)

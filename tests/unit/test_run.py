@@ -16,7 +16,7 @@ from civsync.core.wire import SignedUrl
 from civsync.decide.plan import Allowance
 from civsync.demo.faults import Answer, FlipBit
 from civsync.engine.run import Manner
-from support.engine_world import EngineWorld, body, codes_of, error_at
+from support.engine_world import EngineWorld, body, codes_of, error_at, memory_ports
 from support.memory_disk import MemoryLedger
 from support.memory_source import MemorySource
 
@@ -343,13 +343,12 @@ def test_what_was_placed_before_a_cancellation_is_owned_and_the_part_is_kept() -
 def test_a_receipt_that_cannot_be_written_is_told_and_made_up_for_by_the_next_run() -> None:
     world = EngineWorld()
     world.want("loras/a.bin", body(1))
-    usual = world.ports
-    world.ports = lambda: replace(usual(), ledger=FullLedger(world.disk))
+    world.adapters = lambda disk: replace(memory_ports(disk), ledger=FullLedger(disk))
     with pytest.raises(DiskError) as caught:
         world.sync()
     assert caught.value.code is Code.NO_SPACE
     assert world.notes == ["receipt-postponed"]
-    world.ports = usual
+    world.adapters = memory_ports
     assert world.sync().done == {}
     assert set(world.see().receipt.owned) == {"loras/a.bin"}
 
@@ -359,8 +358,7 @@ def test_a_receipt_that_cannot_be_written_hides_no_other_failure() -> None:
     world.want("loras/a.bin", body(1))
     bad = world.want("loras/b.bin", body(2))
     world.storage.faults[bad] = [FlipBit(3)]
-    usual = world.ports
-    world.ports = lambda: replace(usual(), ledger=FullLedger(world.disk))
+    world.adapters = lambda disk: replace(memory_ports(disk), ledger=FullLedger(disk))
     assert codes_of(world.sync()) == {"loras/b.bin": Code.HASH_MISMATCH}
     assert "receipt-postponed" in world.notes
 
