@@ -52,7 +52,7 @@ HABITS: Final = {
 }
 """Words that people bring from other tools, and what does that here."""
 
-GC_THRESHOLD: Final = 100_000
+GC_THRESHOLD: Final = 1_000_000
 """Tens of thousands of lock values are made at once and none is garbage: collect rarely."""
 
 

@@ -4,9 +4,14 @@ Answers of the API are made into these at the border, once. Text is as it came (
 be hostile); numbers and hashes are checked. Statistics, pictures and URLs are left out.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+_HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Between the words of "RentCivit"."""
 
 
 class Scan(StrEnum):
@@ -26,6 +31,16 @@ class License:
     no_credit: bool = False
     derivatives: bool = False
     different_license: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is allowed, as the lock and a policy spell it: "commercial-image", ..., sorted."""
+        kinds = (_HUMP.sub("-", kind).lower() for kind in self.commercial if kind != "None")
+        words = [f"commercial-{kind}" for kind in kinds]
+        words += ["derivatives"] if self.derivatives else []
+        words += ["different-license"] if self.different_license else []
+        words += ["no-credit"] if self.no_credit else []
+        return tuple(sorted(set(words)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,15 @@ that the same inputs give the same lock everywhere.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from civsync.core.catalog import License
 from civsync.core.names import SafePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedModel:
-    """What is remembered of a model: the raw values of template fields, and its license."""
+    """What is remembered of a model: the raw values of template fields, and its license.
+
+    `license` holds the permissions that the creator gives, as `License.words` spells them.
+    """
 
     id: int
     name: str
@@ -21,7 +23,7 @@ class LockedModel:
     creator: str = ""
     tag: str = ""
     nsfw: bool = False
-    license: License = field(default_factory=License)
+    license: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def record_model(model: RemoteModel, known: Known, *, fresh: bool) -> LockedMode
         creator=model.creator,
         tag=model.tags[0] if model.tags else "",
         nsfw=model.nsfw,
-        license=model.license,
+        license=model.license.words,
     )
 
 

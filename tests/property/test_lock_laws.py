@@ -6,7 +6,6 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civsync.core.catalog import License
 from civsync.core.errors import DocumentError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
 from civsync.core.names import parse_path
@@ -20,7 +19,7 @@ SMALL = Lock(
         LockedEntry(
             key="1@latest",
             request={"target": "1@latest"},
-            models=(LockedModel(id=1, name="m", type="LORA", license=License(no_credit=True)),),
+            models=(LockedModel(id=1, name="m", type="LORA", license=("no-credit",)),),
             versions=(LockedVersion(id=2, model_id=1, name="v"),),
             files=(
                 LockedFile(
