@@ -39,9 +39,13 @@ def digest_of(text: bytes | None) -> str:
 
 def load_manifest(project: Project) -> "Manifest":
     """Return the manifest. Raises UserError manifest-missing or DocumentError."""
+    return parse_manifest(project, read_bytes(project.manifest))
+
+
+def parse_manifest(project: Project, data: bytes | None) -> "Manifest":
+    """Return the manifest that was read as `data`. Raises as `load_manifest`."""
     from civsync.documents.manifest import read_manifest
 
-    data = read_bytes(project.manifest)
     if data is None:
         raise UserError(
             Code.MANIFEST_MISSING, "there is no manifest", subject=str(project.manifest)

@@ -4,11 +4,18 @@ An unchanged manifest is not even parsed: a note in the user's state directory s
 manifest and lock were found to agree.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from civsync.cli.documents import digest_of, load_manifest, lock_missing, parse_lock, read_bytes
+from civsync.cli.documents import (
+    digest_of,
+    load_manifest,
+    lock_missing,
+    parse_lock,
+    parse_manifest,
+    read_bytes,
+)
 from civsync.cli.options import Context
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
 from civsync.core.limits import DEFAULT_JOBS
@@ -64,6 +71,18 @@ class Means:
     jobs: int = DEFAULT_JOBS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    """Manifest and lock as they were read, once; None for what is not there."""
+
+    manifest: bytes | None
+    lock: bytes | None
+
+
+def _read(project: Project) -> _Texts:
+    return _Texts(manifest=read_bytes(project.manifest), lock=read_bytes(project.lock))
+
+
 def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     """Return what the run aims at, with the lock brought up to date where the mode says so.
 
@@ -72,14 +91,10 @@ def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     project = find_project(context.settings)
     if mode is Mode.FROZEN:
         return _frozen(context, project)
-    texts = read_bytes(project.manifest), read_bytes(project.lock)
-    memo = _memo_of(*texts)
-    known = read_memo(state_dir(), project.manifest) if memo is not None else None
-    if known is not None and memo is not None and _agrees(known, memo):
-        root = find_root(context.settings, project, known.root)
-        lock = parse_lock(project, texts[1])
-        return Goal(lock=lock, root=root, project=project, lock_sha256=memo.lock_sha256)
-    return _compared(context, project, mode, means)
+    texts = _read(project)
+    return _as_remembered(context, project, texts) or _compared(
+        context, project, texts, mode, means
+    )
 
 
 def glance_at_lock(context: Context) -> Goal:
@@ -88,24 +103,24 @@ def glance_at_lock(context: Context) -> Goal:
     Needs no network and changes nothing. Raises UserError lock-missing; DocumentError.
     """
     project = find_project(context.settings)
-    texts = read_bytes(project.manifest), read_bytes(project.lock)
-    memo = _memo_of(*texts)
-    known = read_memo(state_dir(), project.manifest) if memo is not None else None
-    lock = parse_lock(project, texts[1])
-    if known is not None and memo is not None and _agrees(known, memo):
-        root = find_root(context.settings, project, known.root)
-        return Goal(lock=lock, root=root, project=project, lock_sha256=memo.lock_sha256)
-    if texts[0] is None:
+    texts = _read(project)
+    goal = _as_remembered(context, project, texts)
+    if goal is not None:
+        return goal
+    lock = parse_lock(project, texts.lock)
+    if texts.manifest is None:
         root = find_root(context.settings, project, DEFAULT_ROOT)
         return Goal(lock=lock, root=root, project=project)
     from civsync.cli.locking import explain_stale, find_stale
 
-    manifest = load_manifest(project)
+    manifest = parse_manifest(project, texts.manifest)
     lines = tuple(explain_stale(find_stale(manifest, lock)))
     root = find_root(context.settings, project, manifest.root)
     if not lines:
-        _remember(project, manifest.root)
-    return Goal(lock=lock, root=root, project=project, lines=lines)
+        _remember(project, texts, manifest.root)
+    return Goal(
+        lock=lock, root=root, project=project, lines=lines, lock_sha256=digest_of(texts.lock)
+    )
 
 
 def _frozen(context: Context, project: Project) -> Goal:
@@ -133,10 +148,9 @@ def _root_in_manifest(project: Project) -> str:
     return load_manifest(project).root
 
 
-def _compared(context: Context, project: Project, mode: Mode, means: Means) -> Goal:
+def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, means: Means) -> Goal:
     from civsync.cli.locking import (
         bring_up_to_date,
-        current_lock,
         explain_stale,
         find_stale,
         stale_error,
@@ -147,9 +161,9 @@ def _compared(context: Context, project: Project, mode: Mode, means: Means) -> G
     )
     from civsync.cli.recording import Recording
 
-    manifest = load_manifest(project)
+    manifest = parse_manifest(project, texts.manifest)
     root = find_root(context.settings, project, manifest.root)
-    previous = current_lock(project)
+    previous = None if texts.lock is None else parse_lock(project, texts.lock)
     stales = find_stale(manifest, previous)
     lines = tuple(explain_stale(stales))
     if mode is Mode.LOCKED:
@@ -178,35 +192,41 @@ def _compared(context: Context, project: Project, mode: Mode, means: Means) -> G
     if written:
         tell_changes(context.output, locking)
         context.output.talk(f"Wrote {project.lock.name}")
+        texts = replace(texts, lock=locking.data)
     if written or not locking.changed:
-        _remember(project, manifest.root)
+        _remember(project, texts, manifest.root)
     return Goal(
         lock=locking.lock,
         root=root,
         project=project,
+        lock_sha256=digest_of(texts.lock) if written or not locking.changed else "",
         lock_changed=locking.changed,
         hashes_to_come=bool(locking.to_record),
         lines=lines,
     )
 
 
-def _memo_of(manifest: bytes | None, lock: bytes | None) -> Memo | None:
-    if manifest is None or lock is None:
+def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | None:
+    """Return the goal if these very texts were found to agree before."""
+    known = read_memo(state_dir(), project.manifest)
+    if known is None or texts.lock is None or known != _memo_of(texts, known.root):
         return None
-    return Memo(
-        manifest_sha256=digest_of(manifest),
-        lock_sha256=digest_of(lock),
-        root="",
+    return Goal(
+        lock=parse_lock(project, texts.lock),
+        root=find_root(context.settings, project, known.root),
+        project=project,
+        lock_sha256=known.lock_sha256,
     )
 
 
-def _agrees(known: Memo, memo: Memo) -> bool:
-    return (known.manifest_sha256, known.lock_sha256) == (memo.manifest_sha256, memo.lock_sha256)
+def _memo_of(texts: _Texts, root: str) -> Memo:
+    return Memo(
+        manifest_sha256=digest_of(texts.manifest), lock_sha256=digest_of(texts.lock), root=root
+    )
 
 
-def _remember(project: Project, root: str) -> None:
-    memo = _memo_of(read_bytes(project.manifest), read_bytes(project.lock))
-    if memo is not None:
-        note = Memo(manifest_sha256=memo.manifest_sha256, lock_sha256=memo.lock_sha256, root=root)
-        if read_memo(state_dir(), project.manifest) != note:
-            write_memo(state_dir(), project.manifest, note)
+def _remember(project: Project, texts: _Texts, root: str) -> None:
+    """Note that these texts agree: those that were read, whatever the files hold by now."""
+    memo = _memo_of(texts, root)
+    if read_memo(state_dir(), project.manifest) != memo:
+        write_memo(state_dir(), project.manifest, memo)

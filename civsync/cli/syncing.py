@@ -13,10 +13,10 @@ from civsync.cli.progress import VERBS, choose_display, event_document
 from civsync.cli.settings import state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import ExitCode
-from civsync.core.errors import CivsyncError, exit_of
+from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.names import SafePath
-from civsync.decide.guard import AllowPrune
+from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
 from civsync.disk.settled import note_settled
 from civsync.engine.world import glance, look
@@ -94,6 +94,8 @@ def _act(context: Context, goal: Goal, disk: Disk, allowance: Allowance, wishes:
     began = time.monotonic()
     ending = act(context, orders)
     if isinstance(ending, Interrupted):
+        if context.output.choice.json:
+            context.output.event({"event": "interrupted", "exit": int(ending.status)})
         context.output.talk("interrupted; what was received is kept: run again to go on")
         return ending.status
     if ending.exit == ExitCode.OK:
@@ -130,9 +132,14 @@ def _only_look(
     else:
         for line in plan_lines(world.plan, output):
             output.data(line)
-    errors = [blocked.error for blocked in world.plan.blocked]
+    errors: list[CivsyncError] = [blocked.error for blocked in world.plan.blocked]
     if errors:
         return exit_of(errors)
+    try:
+        check_prune(world.plan, world.receipt, AllowPrune(wishes.allow_prune))
+    except SafetyError as guard:
+        output.warn(f"sync would refuse this: {show(guard.message)}")
+        output.hint(guard.hint)
     return ExitCode.PENDING if wishes.check and pending else ExitCode.OK
 
 

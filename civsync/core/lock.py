@@ -7,6 +7,7 @@ that the same inputs give the same lock everywhere.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from civsync.core.limits import MAX_ID
 from civsync.core.names import SafePath
 
 
@@ -113,4 +114,5 @@ class Lock:
 def sort_key(key: str) -> tuple[int, str]:
     """Order entries by model id as a number, then by the rest of their key."""
     model = key.partition("@")[0]
-    return (int(model) if model.isdecimal() else 0, key)
+    is_id = model.isdecimal() and len(model) <= len(str(MAX_ID))
+    return (int(model) if is_id else 0, key)

@@ -97,7 +97,7 @@ Action = Keep | Satisfied | Fetch | Move | Replace | Retire | Release | Blocked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All actions, in the order of their paths."""
+    """All actions: for what is wanted, then for what is not any more, each sorted by path."""
 
     actions: tuple[Action, ...] = ()
 

@@ -168,7 +168,8 @@ def _agrees(wanted: str, actual: str) -> bool:
 
 def _in_words(selector: FileSelector) -> str:
     values = ((field.name, getattr(selector, field.name)) for field in fields(selector))
-    return ", ".join(f"{key}: {value}" for key, value in values if value not in ("", None, False))
+    wishes = ((key, value) for key, value in values if key != "optional")
+    return ", ".join(f"{key}: {value}" for key, value in wishes if value not in ("", None))
 
 
 def _place_in(ranking: tuple[str, ...], value: str) -> int:

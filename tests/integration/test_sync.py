@@ -49,10 +49,8 @@ def test_half_a_gibibyte_in_eight_files_asks_the_api_nine_times_with_a_token(sho
 
 def test_a_second_sync_asks_nothing_writes_nothing_and_takes_no_lock(shop: Shop) -> None:
     shop.stocked(3 * KIB, 5 * KIB)
-    before = listing(shop.project.root, shop.project.lock)
-    assert shop.project.run("sync").status == 0
-    assert listing(shop.project.root, shop.project.lock) == before
     everything = listing(shop.project.folder)  # what is remembered elsewhere included
+    assert shop.project.run("sync").status == 0
     assert shop.sync().done == {}
     assert shop.project.run("sync", "--frozen").status == 0
     assert shop.project.run("sync", "--locked").status == 0

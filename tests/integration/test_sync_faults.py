@@ -32,6 +32,7 @@ from civsync.demo.faults import (
     WrongRange,
 )
 from civsync.demo.registry import Model, PaidAccess
+from support.published import faults
 from support.shop import DOWNLOADS, Shop, Synced, listing, only_file, open_shop
 
 KIB = 1024
@@ -431,8 +432,11 @@ def test_a_signal_ends_the_run_keeps_the_part_and_the_next_run_goes_on(
 ) -> None:
     shop, running = stalled
     running.send_signal(number)
-    _, said = running.communicate(timeout=20)
+    rest, said = running.communicate(timeout=20)
     assert running.returncode == status
+    last = json.loads(rest.splitlines()[-1])
+    assert last == {**last, "event": "interrupted", "exit": status}
+    assert faults(last) == []
     assert "what was received is kept" in said
     assert "Traceback" not in said
     (held,) = shop.parts()
