@@ -15,8 +15,9 @@ import click
 from civsync import __version__
 from civsync.cli.options import Context, common_options
 from civsync.cli.output import Output, error_document
-from civsync.core.codes import ABOUT, Code, ExitCode
+from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
+from civsync.core.explanations import ABOUT
 
 COMMANDS: Final = {
     "init": "Write a civsync.yaml to start from.",

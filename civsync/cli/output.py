@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from civsync.core.codes import ABOUT, Code
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, DiskError, DocumentError
+from civsync.core.explanations import ABOUT
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
 

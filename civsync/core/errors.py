@@ -10,7 +10,7 @@
     └── SafetyError      civsync refuses, to protect the user's files
 
 An error carries a `Code`; what the code means for a person (exit status, hint, whether
-trying again can help) stands in `civsync.core.codes`. Text, JSON and exit status are
+trying again can help) stands in `civsync.core.explanations`. Text, JSON and exit status are
 all made from the same error value.
 """
 
@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from civsync.core.codes import ABOUT, About, Code, ExitCode, Owner
+from civsync.core.codes import About, Code, ExitCode, Owner
+from civsync.core.explanations import ABOUT
 
 Scalar = str | int | float | bool | None
 

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from civsync import __version__
 from civsync.cli.main import COMMANDS, HABITS
-from civsync.core.codes import ABOUT, Code
+from civsync.core.codes import Code
+from civsync.core.explanations import ABOUT
 from civsync.demo.served import Served, serve
 from civsync.demo.world import demo_registry
 from support.cli import Project, command

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from civsync.core.codes import ABOUT, Code
+from civsync.core.codes import Code
+from civsync.core.explanations import ABOUT
 from civsync.demo.artifacts import safetensors
 from civsync.demo.faults import Action as Misdeed
 from civsync.demo.faults import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import civsync
-from civsync.core.codes import ABOUT, Code, ExitCode, Owner
+from civsync.core.codes import Code, ExitCode, Owner
 from civsync.core.errors import (
     CivsyncError,
     DiskError,
@@ -21,6 +21,7 @@ from civsync.core.errors import (
     WireError,
     exit_of,
 )
+from civsync.core.explanations import ABOUT
 
 CLASSES: dict[Owner, type[CivsyncError]] = {
     Owner.USER: UserError,

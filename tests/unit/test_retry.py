@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civsync.core.codes import ABOUT, Code
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, WireError
+from civsync.core.explanations import ABOUT
 from civsync.core.limits import API_ATTEMPTS, BACKOFF_CAP_S, BACKOFF_FIRST_S, RETRY_AFTER_CAP_S
 from civsync.decide.retry import Again, GiveUp, backoff, decide, retry_after, spell_seconds
 

@@ -18,7 +18,7 @@ from civsync.cli.main import main
 from civsync.cli.output import error_document
 from civsync.cli.plan_text import action_document
 from civsync.cli.progress import event_document
-from civsync.core.codes import ABOUT, Code
+from civsync.core.codes import Code
 from civsync.core.errors import (
     CivsyncError,
     DiskError,
@@ -45,6 +45,7 @@ from civsync.core.events import (
     Planned,
     Recording,
 )
+from civsync.core.explanations import ABOUT
 from civsync.core.lock import Lock
 from civsync.core.plan import (
     Action,

@@ -5,8 +5,9 @@ import difflib
 import click
 
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.core.codes import ABOUT, About, Code
+from civsync.core.codes import About, Code
 from civsync.core.errors import UserError
+from civsync.core.explanations import ABOUT
 
 
 @click.command()
