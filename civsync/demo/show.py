@@ -7,19 +7,18 @@ is written, and in a folder that is there already only what a demo made is repla
 
 import difflib
 import itertools
-import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from civsync.demo.environment import ENV_FILE, STATE, demo_environment, shell_line, shell_text
 from civsync.demo.served import Served, serve
-from civsync.demo.world import DEMO_TOKEN, demo_registry
+from civsync.demo.world import demo_registry
 
 FIRST: Final = """\
 version: 1
@@ -63,8 +62,7 @@ BUMP: Final = ("    version: 1401876\n", "    version: latest\n")
 SECOND: Final = FIRST.replace(DROPPED, "").replace(*BUMP)
 
 MARKER: Final = ".civsync-demo"
-STATE: Final = ".state"
-MADE: Final = ("civsync.yaml", "civsync.lock", "models", STATE)
+MADE: Final = ("civsync.yaml", "civsync.lock", "models", ENV_FILE, STATE)
 """What a demo leaves in its folder besides the marker."""
 
 
@@ -94,8 +92,12 @@ def show_demo(folder: Path, *, stay: bool, force: bool, quiet: bool) -> int:
                 return status
         if stay:
             _stay(folder, served.api_url)
-    again = "" if stay else " `civsync demo --serve` keeps the registry running for that."
-    show.say(f"Play with {folder}: civsync.yaml, civsync.lock, models/.{again}")
+        else:
+            show.say(
+                f"Play with {folder}: civsync.yaml, civsync.lock, models/."
+                " The registry has stopped; `civsync demo --serve` keeps it running."
+            )
+            show.line(shell_line(folder))
     return 0
 
 
@@ -136,9 +138,7 @@ def _stay(folder: Path, api_url: str) -> None:
     # Said also with --quiet: it is what was asked for, and cannot be known otherwise.
     _write(
         f"\n# The registry runs at {api_url} until Ctrl-C. In another terminal:\n"
-        f"cd {shlex.quote(str(folder.resolve()))}\n"
-        f"export CIVSYNC_API_URL={api_url} CIVSYNC_ROOT=models CIVITAI_API_KEY={DEMO_TOKEN}\n"
-        "civsync status\n"
+        f"{shell_line(folder.resolve())}\n"
     )
     # Not one long wait, which on Windows would be deaf to Ctrl-C.
     while not stopped.wait(1.0):
@@ -153,12 +153,18 @@ class _Show:
         self._served = served
         self._quiet = quiet
         self._environment = demo_environment(folder, served.api_url)
+        self._shell = shell_text(folder, served.api_url)
 
     def say(self, text: str) -> None:
         self._tell(f"\n# {text}\n")
 
+    def line(self, text: str) -> None:
+        self._tell(f"{text}\n")
+
     def begin(self) -> int:
+        (self._folder / ENV_FILE).write_text(self._shell, encoding="utf-8", newline="\n")
         self.say("A registry with fifteen models runs on loopback. No network, no account.")
+        self.line(f"# This demo goes to the folder {self._folder}.")
         self.say("This manifest, civsync.yaml, asks for twelve of them:")
         self._tell(FIRST)
         return self._save(FIRST)
@@ -208,24 +214,3 @@ def _write(text: str) -> None:
     # Flushed at once, because the steps write to the same place by themselves.
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def demo_environment(folder: Path, api_url: str) -> Mapping[str, str]:
-    """Return the environment of the demo's steps: the same everywhere, and only the demo's."""
-    mine = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CIVSYNC_", "CIVITAI_")) and name != "CI"
-    }
-    state = str((folder / STATE).resolve())
-    return {
-        **mine,
-        "CIVSYNC_API_URL": api_url,
-        # A root in the user's own config file must not make the demo work on it.
-        "CIVSYNC_ROOT": "models",
-        "CIVITAI_API_KEY": DEMO_TOKEN,
-        "XDG_STATE_HOME": state,
-        "XDG_CONFIG_HOME": state,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }

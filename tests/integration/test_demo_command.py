@@ -11,6 +11,8 @@ import pytest
 from civsync.demo.show import MADE, MARKER, free_folder
 from support.cli import Ran, clean_environment, command
 
+IN_PLACE = "14 files in place, nothing to do\n"
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
@@ -206,28 +208,51 @@ def test_serve_keeps_the_registry_until_it_is_told_to_stop(
     here: Path, serving: "subprocess.Popen[str]", number: signal.Signals
 ) -> None:
     assert serving.stdout is not None
-    lines = []
-    for line in serving.stdout:
-        lines.append(line.strip())
-        if lines[-1] == "civsync status":
-            break
-    exported = next(line for line in lines if line.startswith("export ")).split()[1:]
-    told = dict(pair.split("=", 1) for pair in exported)
+    line = next(each for each in serving.stdout if each.endswith("civsync status\n"))
     demo = here / "d"
     (demo / "models" / "loras" / "paper_theatre_v2.safetensors").unlink()
 
-    synced = subprocess.run(
-        command("sync", "--json"),
-        cwd=demo,
-        env={**clean_environment(here), **told},
+    synced = shell(here, line.strip().replace("status", "sync"))
+    serving.send_signal(number)
+
+    assert f"cd '{demo.resolve()}' && " in line
+    assert synced.status == 0, synced.out + synced.err
+    assert (demo / "models" / "loras" / "paper_theatre_v2.safetensors").is_file()
+    assert serving.wait(timeout=30) == 0
+
+
+def shell(here: Path, line: str, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a line that the demo printed, in a shell that does not have civsync on its PATH."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=here,
+        env={**clean_environment(here), "PATH": os.defpath, **(env or {})},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    serving.send_signal(number)
+    return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
 
-    assert f"cd '{demo.resolve()}'" in lines
-    assert synced.returncode == 0, synced.stdout + synced.stderr
-    assert (demo / "models" / "loras" / "paper_theatre_v2.safetensors").is_file()
-    assert serving.wait(timeout=30) == 0
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_the_line_that_the_demo_ends_with_works_also_after_the_demo_was_made_anew(
+    here: Path,
+) -> None:
+    hostile = {"CI": "true", "CIVSYNC_ROOT": str(here), "CIVSYNC_LOCK": "x", "PATH": os.defpath}
+    line = run(here, "it's", env=hostile).out.splitlines()[-1]
+
+    first = shell(here, line, hostile)
+    run(here, "it's", "--force")
+    again = shell(here, line, hostile)
+
+    assert line.endswith(" && . ./env.sh && civsync status")
+    assert (first.status, first.out, first.err) == (0, IN_PLACE, "")
+    assert (again.status, again.out, again.err) == (0, IN_PLACE, "")
+
+
+def test_the_demo_says_first_which_folder_it_takes(here: Path) -> None:
+    (here / "civsync-demo").mkdir()
+
+    assert "# This demo goes to the folder civsync-demo-2." in run(here).out.splitlines()
