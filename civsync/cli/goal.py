@@ -97,10 +97,12 @@ def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     )
 
 
-def glance_at_lock(context: Context) -> Goal:
+def glance_at_lock(context: Context, *, ahead: bool = False) -> Goal:
     """Return the lock as it is and where it applies; `lines` say how the manifest differs.
 
-    Needs no network and changes nothing. Raises UserError lock-missing; DocumentError.
+    With `ahead` it is the lock that the next sync would follow (`lock_changed`), if that
+    takes no more than placing or dropping files. Needs no network and changes nothing.
+    Raises UserError lock-missing; DocumentError.
     """
     project = find_project(context.settings)
     texts = _read(project)
@@ -111,15 +113,22 @@ def glance_at_lock(context: Context) -> Goal:
     if texts.manifest is None:
         root = find_root(context.settings, project, DEFAULT_ROOT)
         return Goal(lock=lock, root=root, project=project)
-    from civsync.cli.locking import explain_stale, find_stale
+    from civsync.cli.locking import bring_up_to_date, explain_stale, find_stale
+    from civsync.decide.stale import needs_network
 
     manifest = parse_manifest(project, texts.manifest)
-    lines = tuple(explain_stale(find_stale(manifest, lock)))
+    stales = find_stale(manifest, lock)
     root = find_root(context.settings, project, manifest.root)
-    if not lines:
+    if not stales:
         _remember(project, texts, manifest.root)
+        return Goal(lock=lock, root=root, project=project, lock_sha256=digest_of(texts.lock))
+    ahead = ahead and not needs_network(stales)
     return Goal(
-        lock=lock, root=root, project=project, lines=lines, lock_sha256=digest_of(texts.lock)
+        lock=bring_up_to_date(context, manifest, lock, offline=True).lock if ahead else lock,
+        root=root,
+        project=project,
+        lock_changed=ahead,
+        lines=tuple(explain_stale(stales)),
     )
 
 

@@ -132,11 +132,7 @@ def write_if_changed(project: Project, locking: Locking) -> bool:
 
 def explain_stale(stales: Sequence[Stale]) -> list[str]:
     """Return one line for each entry that differs, with the keys that do."""
-    lines = []
-    for stale in stales:
-        keys = ", ".join(key for key, _, _ in stale.keys)
-        lines.append(f"{stale.entry_key}: {stale.reason}{f' ({keys})' if keys else ''}")
-    return lines
+    return [str(stale) for stale in stales]
 
 
 def stale_error(project: Project, lines: Sequence[str]) -> UserError:

@@ -5,6 +5,7 @@ a stranger can set none of them except a root below its own folder.
 """
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -83,11 +84,13 @@ def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
         return _configured_root(configured)
     root = project.folder / manifest_root
     folder = project.folder.resolve()
-    if not root.resolve().is_relative_to(folder):
+    real = root.resolve()
+    if not real.is_relative_to(folder):
         raise SafetyError(
             Code.ROOT_UNUSABLE,
-            f"`root: {manifest_root}` leads out of the manifest's folder",
+            f"`root: {manifest_root}` leads out of the manifest's folder, to {real}",
             subject=str(root),
+            hint=f"If that is what you want, say so yourself: --root {shlex.quote(str(real))}.",
         )
     return root
 

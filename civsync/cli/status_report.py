@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from civsync.cli.goal import glance_at_lock
+from civsync.cli.goal import Goal, glance_at_lock
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, show
 from civsync.cli.plan_text import action_document, plan_lines
@@ -17,7 +17,7 @@ from civsync.engine.world import World, glance, look
 def report_status(context: Context, *, exit_code: bool) -> int:
     """Print how root and lock differ, and return the exit status."""
     output = context.output
-    goal = glance_at_lock(context)
+    goal = glance_at_lock(context, ahead=True)
     disk = open_disk(goal.root)
     world = glance(goal.lock, disk.store, disk.ledger)
     if world is None:
@@ -37,7 +37,7 @@ def report_status(context: Context, *, exit_code: bool) -> int:
             },
         )
     else:
-        for line in _lines(goal.lines, world, changes, output):
+        for line in _lines(goal, world, changes, output):
             output.data(line)
     return ExitCode.PENDING if exit_code and pending else ExitCode.OK
 
@@ -55,11 +55,13 @@ def _changed_by_hand(world: World) -> Iterator[tuple[SafePath, str]]:
 
 
 def _lines(
-    stale: tuple[str, ...], world: World, changes: Mapping[SafePath, str], output: Output
+    goal: Goal, world: World, changes: Mapping[SafePath, str], output: Output
 ) -> Iterator[str]:
-    if stale:
-        yield "The manifest differs from the lock (run `civsync lock`):"
-        yield from (f"  {show(line)}" for line in stale)
+    if goal.lines:
+        yield "The manifest differs from the lock:"
+        yield from (f"  {show(line)}" for line in goal.lines)
+        if not goal.lock_changed:
+            yield "Civitai has to be asked what that leads to (run `civsync lock`). As locked now:"
     if changes:
         yield f"Changed since civsync wrote it ({count_text(len(changes), 'file')}):"
         yield from (f"  {show(path)}  ({what})" for path, what in changes.items())

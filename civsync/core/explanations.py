@@ -350,7 +350,7 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "The root is not a directory, or lies where a manifest may not put it.",
         ),
         Code.SYMLINKED_DIRECTORY: _safety(
-            "Replace the link by a directory, or point the layout at the real place.",
+            "Replace the link by a directory, or give the place it leads to with --root.",
             "A directory on the way to a file is a symbolic link. Writing through it could put"
             " files anywhere, so civsync does not.",
         ),

@@ -75,13 +75,16 @@ class Fetcher:
         out = self._out
         salvaged = await self._in_thread(lambda: out.parts.salvage(file.sha256, file.size, copies))
         async with hold(out.parts.claim(file.sha256, file.size), self._threads) as part:
-            how = "restored" if salvaged and part.held == file.size else "fetched"
-            received = await self._receive_verified(file, part)
+            received = await self._receive_verified(file, part, salvaged=salvaged)
             owned = await self._in_thread(lambda: self._publish(action, part))
+        how = "restored" if salvaged and not received else "fetched"
         return Fetched(owned=owned, how=how, received=received)
 
-    async def _receive_verified(self, file: LockedFile, part: Part) -> int:
-        """Fill the part until its content is the locked one; return the bytes received."""
+    async def _receive_verified(self, file: LockedFile, part: Part, *, salvaged: bool) -> int:
+        """Fill the part until its content is the locked one; return the bytes received.
+
+        A part may be `salvaged`: made of bytes that were on this disk already.
+        """
         self._out.report(FileStarted(path=file.path, size=file.size, held=part.held))
         reception = Reception(began=part.held)
         fresh = False
@@ -97,13 +100,9 @@ class Fetcher:
                 raise _wrong_content(file, digests, where)
             # It came in pieces, and the file may have changed between them: one try from
             # zero tells.
-            self._out.report(
-                Noted(
-                    code="part-dropped",
-                    message="the resumed download has another SHA-256; starting from zero",
-                    path=file.path,
-                )
-            )
+            what = "the copy on this disk" if salvaged else "the resumed download"
+            message = f"{what} has another SHA-256; starting from zero"
+            self._out.report(Noted(code="part-dropped", message=message, path=file.path))
             await self._in_thread(part.restart)
             fresh = True
         if file.blake3 not in (None, digests.blake3):

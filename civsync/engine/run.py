@@ -245,7 +245,9 @@ class _Run:
         sha256 = action.want.file.sha256
         lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
         async with lock:
-            fetched = await self._fetcher.fetch(action, self._copies_of(sha256))
+            # What a replaced file holds now is other bytes, whatever the receipt says.
+            copies = [path for path in self._copies_of(sha256) if path != action.want.path]
+            fetched = await self._fetcher.fetch(action, copies)
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
         self._finish(fetched.how, path, size, fetched.received)
@@ -264,7 +266,8 @@ class _Run:
         if not retires:
             return
         if self._failures:
-            message = f"{len(retires)} files to retire stay until everything else is in place"
+            what = "1 file" if len(retires) == 1 else f"{len(retires)} files"
+            message = f"{what} to retire: not before everything else is in place"
             self._out.report(Noted(code="retire-postponed", message=message))
             return
         await self._retire_all(retires)

@@ -84,8 +84,12 @@ def conclude(
         mine = owned.get(path)
         if mine is not None and mine.sha256 == sha256:
             owned[path] = replace(mine, stamp=stamp, blake3=blake3)
-        else:
-            known[path] = Known(sha256=sha256, stamp=stamp)
+            known.pop(path, None)
+            continue
+        known[path] = Known(sha256=sha256, stamp=stamp)
+        if mine is not None and mine.stamp == stamp:
+            # Bytes rotted under an unchanged stamp: it must not be believed again.
+            owned[path] = replace(mine, stamp=Stamp(stamp.size, 0, 0))
     for path in [path for path in known if path not in complete]:
         del known[path]
     told = replace(receipt, owned=owned, known=known)
@@ -93,7 +97,7 @@ def conclude(
         receipt=told,
         inventory=complete,
         plan=make_plan(lock, complete, told, allowance),
-        learned=bool(contents),
+        learned=bool(contents) and told != receipt,
     )
 
 

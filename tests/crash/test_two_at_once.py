@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,7 @@ def test_where_file_locks_lie_or_lack_two_syncs_spoil_nothing(
     with crash_world(tmp_path / "project") as world:
         second = world.other if different else world.one
         pair = [_start_lying(world, world.one, fault)]
-        time.sleep(chance.uniform(0, 0.1))
+        world.served.wait_until_asked(chance.randrange(3), origin="storage")
         pair.append(_start_lying(world, second, fault))
         for process in pair:
             _, err = _end(process)

@@ -134,7 +134,7 @@ def test_a_manifest_that_differs_from_the_lock_is_told_with_its_keys(project: Pr
     project.write(f"{{model: {THEATRE}, prefer: {{precision: [fp32]}}}}", f"model: {GRAVEL}")
     ran = project.call("status", "--exit-code")
     assert ran.status == 2
-    assert "The manifest differs from the lock (run `civsync lock`):" in ran.out
+    assert "(run `civsync lock`). As locked now:" in ran.out
     assert f"{THEATRE}@latest" in ran.out
     assert "prefer.precision" in ran.out
     assert f"{GRAVEL}@latest" in ran.out
@@ -182,3 +182,17 @@ def test_status_works_from_a_folder_below_and_with_the_root_in_the_config(
     assert ran.status == 65
     assert f"{config}:1:1: unknown key 'rot'" in ran.err
     assert "Did you mean `root`?" in ran.err
+
+
+def test_edits_that_need_no_answer_are_planned_as_the_next_sync_will_do_them(
+    project: Project,
+) -> None:
+    text = project.manifest.read_text()
+    project.manifest.write_text(text.replace("version: 1\n", "version: 1\nlayout: flat\n"))
+    ran = project.call("status", "--exit-code")
+    assert ran.status == 2
+    assert "2 to move" in ran.out
+    assert "As locked now" not in ran.out
+    planned = {each["action"] for each in project.call("status", "--json").json["actions"]}
+    assert planned == {"move"}
+    assert project.call("verify").status == 0  # what is locked is still where it was

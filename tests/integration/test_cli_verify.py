@@ -1,5 +1,6 @@
 """`civsync verify`: every byte is read again, and what differs is named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,35 @@ def test_what_stands_in_the_way_is_a_refusal(project: Project) -> None:
     path.mkdir()
     ran = project.call("verify")
     assert (ran.status, f"differs  {STYLE}" in ran.out) == (8, True)
+
+
+def test_rot_that_verify_found_is_known_to_status_and_mended_by_sync(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("model: 1133590", "model: 967204")
+    with serve(demo_registry()) as served:
+        project.environment["CIVSYNC_API_URL"] = served.api_url
+        assert project.call("sync").status == 0
+        path = project.root / STYLE
+        right, times = path.read_bytes(), path.stat()
+        path.write_bytes(right[:1000] + bytes([right[1000] ^ 1]) + right[1001:])
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert project.call("status", "--exit-code").status == 0
+        assert project.call("verify").status == 5
+        assert "modified" in project.call("status").out
+        assert project.call("sync").status == 8
+        mended = project.call("sync", "--force-modified", "--json").events
+    assert [event["how"] for event in mended if event["event"] == "done"] == ["fetched"]
+    assert [event for event in mended if event["event"] == "noted"] == []
+    assert path.read_bytes() == right
+    assert project.call("verify").status == 0
+    assert project.call("status", "--exit-code").status == 0
+
+
+def test_a_file_put_right_by_hand_is_believed_again(project: Project) -> None:
+    path = project.root / STYLE
+    right, times = path.read_bytes(), path.stat()
+    for data, status in ((b"x" + right[1:], 5), (right, 0)):
+        path.write_bytes(data)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert project.call("verify").status == status
+    assert project.call("status", "--exit-code").status == 0

@@ -39,7 +39,10 @@ from civsync.engine.world import World, glance, look
 @common_options
 @pass_context
 def command(context: Context, *, quick: bool, jobs: int) -> int:
-    """Read every locked file and compare it with the lock. Changes nothing, needs no network."""
+    """Read every locked file and compare it with the lock.
+
+    Changes no file of the tree, and needs no network.
+    """
     output = context.output
     goal = glance_at_lock(context)
     disk = open_disk(goal.root)
@@ -59,6 +62,9 @@ def command(context: Context, *, quick: bool, jobs: int) -> int:
         error = _fault(want, world.inventory.get(path, Absent()), blocked.get(path))
         if error is not None:
             faults[path] = error
+    if world.learned:
+        # So that status and sync know it too, also where size and time did not change.
+        disk.remember(world.receipt)
     _tell(output, world, len(wants), faults, time.monotonic() - began)
     return exit_of(faults.values())
 
