@@ -8,12 +8,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 import click
 
 from civsync import __version__
-from civsync.cli.options import Context, common_options
+from civsync.cli.options import Context, common_options, variable_of
 from civsync.cli.output import Output, error_document
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
@@ -52,6 +54,9 @@ HABITS: Final = {
     "logout": "Run `civsync auth logout`.",
 }
 """Words that people bring from other tools, and what does that here."""
+
+YES: Final = {"1", "true", "t", "yes", "y", "on"}
+"""What click takes for yes in the variable of a flag."""
 
 GC_THRESHOLD: Final = 1_000_000
 """Tens of thousands of lock values are made at once and none is garbage: collect rarely."""
@@ -138,9 +143,9 @@ def main(args: Sequence[str] | None = None) -> ExitCode | int:
         context.output.talk("interrupted; what was received is kept")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        return _usage(error, context.output)
+        return _fail(_usage(error), _output(context, args))
     except CivsyncError as error:
-        return _fail(error, context.output)
+        return _fail(error, _output(context, args))
     except BrokenPipeError:
         # Whoever read our output has gone; a second failure at exit would only add noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -157,11 +162,22 @@ def _fail(error: CivsyncError, output: Output) -> ExitCode:
     return error.exit
 
 
-def _usage(error: click.ClickException, output: Output) -> ExitCode:
+def _usage(error: click.ClickException) -> UserError:
+    ctx: click.Context | None = getattr(error, "ctx", None)
+    if ctx is not None and isinstance(error, click.BadParameter) and error.param is not None:
+        error.param_hint = error.param_hint or variable_of(ctx, error.param) or None
     message = " ".join(error.format_message().split())
-    command = getattr(error, "ctx", None)
-    hint = f"See `{command.command_path} --help`." if command is not None else ""
-    return _fail(UserError(Code.USAGE, message, hint=hint), output)
+    hint = f"See `{ctx.command_path} --help`." if ctx is not None else ""
+    return UserError(Code.USAGE, message, hint=hint)
+
+
+def _output(context: Context, args: Sequence[str] | None) -> Output:
+    """Return the output for an error, which may have come before the flags were read."""
+    words = sys.argv[1:] if args is None else args
+    flag = "--json" in takewhile(lambda word: word != "--", words)
+    if flag or os.environ.get("CIVSYNC_JSON", "").strip().lower() in YES:
+        context.output.choice = replace(context.output.choice, json=True)
+    return context.output
 
 
 def _surprise(error: Exception, output: Output) -> ExitCode:

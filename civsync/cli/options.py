@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from civsync.cli.output import Output, OutputChoice
 from civsync.cli.settings import Settings
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,10 +28,11 @@ class Context:
     def take(self, values: dict[str, Any]) -> None:
         """Work in the flags of one level (the group's, then the command's)."""
         old, choice = self.settings, self.settings.output
+        said = values["quiet"] or values["verbose"]
         choice = OutputChoice(
             json=bool(values["json"]) or choice.json,
-            quiet=bool(values["quiet"]) or choice.quiet,
-            verbose=bool(values["verbose"]) or choice.verbose,
+            quiet=bool(values["quiet"]) if said else choice.quiet,
+            verbose=bool(values["verbose"]) if said else choice.verbose,
             progress=not values["no_progress"] and choice.progress,
             color=values["color"] or choice.color,
         )
@@ -50,6 +54,11 @@ def common_options(function: F) -> F:
     def command(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - wraps any command
         context: Context = ctx.obj
         own = {name: kwargs.pop(name) for name in _NAMES}
+        volume = in_force(ctx, "quiet", "verbose")
+        own |= {name: name == volume for name in ("quiet", "verbose")}
+        if ctx.parent is not None:
+            # The outermost level has read the variables; here they would beat its flags.
+            own = {name: value if _by_flag(ctx, name) else None for name, value in own.items()}
         context.take(own)
         return ctx.invoke(function, *args, **kwargs)
 
@@ -58,6 +67,38 @@ def common_options(function: F) -> F:
         decorated = option(decorated)
     result: F = decorated
     return result
+
+
+def in_force(ctx: click.Context, *names: str) -> str | None:
+    """Return which one of some flags that exclude each other holds; None where none was given.
+
+    Flags win over variables. Raises UserError usage for two flags, or two variables.
+    """
+    given = [name for name in names if ctx.params[name]]
+    given = [name for name in given if _by_flag(ctx, name)] or given
+    if len(given) > 1:
+        spelled = {param.name: param for param in ctx.command.params}
+        first, second = (_spell(ctx, spelled[name]) for name in given[:2])
+        raise UserError(
+            Code.USAGE,
+            f"{first} and {second} exclude each other",
+            hint=f"See `{ctx.command_path} --help`.",
+        )
+    return given[0] if given else None
+
+
+def variable_of(ctx: click.Context, param: click.Parameter) -> str:
+    """Return the name of the variable that a value came from, or "" if it came from a flag."""
+    source = ctx.get_parameter_source(param.name or "")
+    return str(param.envvar) if source is ParameterSource.ENVIRONMENT else ""
+
+
+def _spell(ctx: click.Context, param: click.Parameter) -> str:
+    return variable_of(ctx, param) or param.opts[-1]
+
+
+def _by_flag(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _env(name: str) -> str | None:

@@ -90,13 +90,37 @@ def test_a_slip_is_status_64_with_what_was_probably_meant(
         assert text in ran.err
 
 
-def test_a_slip_is_json_where_json_was_asked_for(project: Project) -> None:
-    for words in (["--json", "sync", "--nope"], ["sync", "--json", "--allow-prune", "x"]):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--json", "sync", "--nope"],
+        ["sync", "--json", "--allow-prune", "x"],
+        ["sync", "--jobs", "0", "--json"],
+        ["snyc", "--json"],
+        ["--json", "snyc"],
+        ["--json", "--color", "pink", "sync"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("by", ["flag", "variable"])
+def test_a_slip_is_json_where_json_was_asked_for(
+    project: Project, words: list[str], by: str
+) -> None:
+    if by == "flag":
         ran = project.call(*words)
-        assert ran.status == 64
-        if ran.out:  # a flag after the fault was not read yet
-            assert faults(ran.json) == []
-            assert ran.json["error"]["code"] == "usage"
+    else:
+        bare = [word for word in words if word != "--json"]
+        ran = project.call(*bare, env={"CIVSYNC_JSON": "yes"})
+
+    assert ran.status == 64
+    assert faults(ran.json) == []
+    assert (ran.json["schema"], ran.json["error"]["code"]) == ("civsync.error", "usage")
+
+
+def test_a_slip_is_text_where_json_was_not_asked_for(project: Project) -> None:
+    for words, json_variable in ((["explain", "--", "--json"], ""), (["snyc"], "0")):
+        ran = project.call(*words, env={"CIVSYNC_JSON": json_variable})
+        assert (ran.status, ran.out) == (64, "")
 
 
 def test_no_habit_hides_a_command() -> None:
@@ -149,13 +173,99 @@ def test_every_common_flag_has_a_variable_and_the_flag_wins(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CIVSYNC_JOBS", "many"), ("CIVSYNC_COLOR", "pink"), ("CIVSYNC_JSON", "perhaps")],
+    [
+        ("CIVSYNC_JOBS", "many"),
+        ("CIVSYNC_JOBS", "0"),
+        ("CIVSYNC_COLOR", "pink"),
+        ("CIVSYNC_JSON", "perhaps"),
+        ("CIVSYNC_QUIET", "maybe"),
+        ("CIVSYNC_VERIFY", "al"),
+    ],
 )
-def test_a_variable_that_makes_no_sense_is_refused_and_not_ignored(
+def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
     project: Project, name: str, value: str
 ) -> None:
     ran = project.call("sync", env={name: value})
     assert (ran.status, value in ran.err) == (64, True)
+    assert f"error: Invalid value for {name}: " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag"),
+    [
+        ("LOCKED", "--no-locked"),
+        ("LOCKED", "--frozen"),
+        ("NO_LOCKED", "--locked"),
+        ("FROZEN", "--no-locked"),
+        ("PRUNE_FIRST", "--no-prune"),
+        ("NO_PRUNE", "--prune-first"),
+        ("FAIL_FAST", "--keep-going"),
+    ],
+)
+def test_a_flag_wins_over_the_opposite_variable(project: Project, variable: str, flag: str) -> None:
+    project.write()
+    assert project.call("lock").status == 0
+    ran = project.call("sync", flag, env={f"CIVSYNC_{variable}": "1"})
+    assert (ran.status, ran.err) == (0, "0 files in place, nothing to do\n")
+
+
+def test_no_locked_wins_over_the_variable_in_what_it_does(project: Project, served: Served) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {LANTERN}")
+    locked = {"CIVSYNC_LOCKED": "1"}
+    assert project.call("sync", "--check", env=locked).status == 3
+    assert project.call("sync", "--check", "--no-locked", env=locked).status == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("LOCKED", "FROZEN"), "CIVSYNC_LOCKED and CIVSYNC_FROZEN exclude each other"),
+        (("NO_PRUNE", "PRUNE_FIRST"), "CIVSYNC_NO_PRUNE and CIVSYNC_PRUNE_FIRST exclude"),
+        (("QUIET", "VERBOSE"), "CIVSYNC_QUIET and CIVSYNC_VERBOSE exclude each other"),
+    ],
+    ids=" ".join,
+)
+def test_two_opposite_variables_are_refused_by_their_names(
+    project: Project, names: tuple[str, ...], told: str
+) -> None:
+    ran = project.call("sync", env={f"CIVSYNC_{name}": "1" for name in names})
+    assert (ran.status, told in ran.err) == (64, True)
+
+
+def test_two_opposite_flags_point_to_the_help_of_their_command(project: Project) -> None:
+    for words in (["--locked", "--frozen"], ["--keep-going", "--fail-fast"], ["-q", "-v"]):
+        ran = project.call("sync", *words)
+        assert (ran.status, "See `civsync sync --help`." in ran.err) == (64, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "said"),
+    [
+        (["-v", "sync"], "QUIET", True),
+        (["sync", "-v"], "QUIET", True),
+        (["-q", "sync"], "VERBOSE", False),
+        (["sync", "-q"], "VERBOSE", False),
+        (["-q", "sync", "-v"], "QUIET", True),
+        (["-v", "sync", "-q"], "VERBOSE", False),
+    ],
+    ids=str,
+)
+def test_quiet_and_verbose_follow_the_nearest_flag_and_then_the_variable(
+    project: Project, words: list[str], variable: str, *, said: bool
+) -> None:
+    project.write()
+    assert project.call("lock").status == 0
+    ran = project.call(*words, env={f"CIVSYNC_{variable}": "1"})
+    assert (ran.status, bool(ran.err)) == (0, said)
+
+
+def test_a_flag_before_the_command_wins_over_its_variable(project: Project, tmp_path: Path) -> None:
+    project.write()
+    assert project.call("lock").status == 0
+    by_flag, by_variable = str(tmp_path / "one"), str(tmp_path / "two")
+    ran = project.call("--root", by_flag, "status", "--json", env={"CIVSYNC_ROOT": by_variable})
+    assert ran.json["root"] == by_flag
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 import click
 
 from civsync.cli.in_step import count_if_in_step, tell_in_step
-from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.settings import in_ci
-from civsync.core.codes import Code
-from civsync.core.errors import UserError
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 
 
@@ -94,10 +92,12 @@ def command(
     A lock that the manifest has left behind is first brought up to date, by the smallest
     change; --locked (implied by CI=true) refuses instead, --frozen reads only the lock.
     """
-    _refuse_both(("--locked", locked), ("--no-locked", no_locked), ("--frozen", frozen))
-    _refuse_both(("--keep-going", keep_going), ("--fail-fast", fail_fast))
-    _refuse_both(("--no-prune", no_prune), ("--prune-first", prune_first))
-    locked = locked or (in_ci() and not no_locked)
+    ctx = click.get_current_context()
+    mode = in_force(ctx, "locked", "no_locked", "frozen")
+    pruning = in_force(ctx, "no_prune", "prune_first")
+    failing = in_force(ctx, "keep_going", "fail_fast")
+    frozen = mode == "frozen"
+    locked = mode == "locked" or (in_ci() and mode is None)
     if not (check or dry_run or new_root or verify == "all"):
         files = count_if_in_step(context, frozen=frozen)
         if files is not None:
@@ -109,20 +109,14 @@ def command(
         mode=Mode.FROZEN if frozen else Mode.LOCKED if locked else Mode.UPDATE,
         only_look=check or dry_run,
         check=check,
-        prune=not no_prune,
-        prune_first=prune_first,
+        prune=pruning != "no_prune",
+        prune_first=pruning == "prune_first",
         allow_prune=allow_prune,
         force_modified=force_modified,
         new_root=new_root,
         offline=offline,
         jobs=jobs,
         hash_all=verify == "all",
-        fail_fast=fail_fast,
+        fail_fast=failing == "fail_fast",
     )
     return sync(context, wishes)
-
-
-def _refuse_both(*flags: tuple[str, bool]) -> None:
-    given = [name for name, value in flags if value]
-    if len(given) > 1:
-        raise UserError(Code.USAGE, f"{given[0]} and {given[1]} exclude each other")
