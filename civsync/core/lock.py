@@ -60,8 +60,13 @@ class LockedFile:
     quant: str = ""
     size_class: str = ""
     hashes: Mapping[str, str] = field(default_factory=dict)
-    scans: Mapping[str, str] = field(default_factory=dict)
+    pickle_scan: str = ""
+    virus_scan: str = ""
     owner_version_id: int | None = None
+
+    def scan(self, kind: str) -> str:
+        """Return the result of the scan named "pickle" or "virus", "" if there is none."""
+        return {"pickle": self.pickle_scan, "virus": self.virus_scan}.get(kind, "")
 
     @property
     def source_version_id(self) -> int:

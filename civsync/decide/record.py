@@ -138,7 +138,8 @@ def record_file(
         quant=file.quant,
         size_class=file.size_class,
         hashes={kind: file.hashes[kind] for kind in sorted(file.hashes) if kind != "SHA256"},
-        scans={"pickle": file.pickle_scan.value, "virus": file.virus_scan.value},
+        pickle_scan=file.pickle_scan.value,
+        virus_scan=file.virus_scan.value,
         owner_version_id=owner,
     )
     return locked, remarks

@@ -75,7 +75,7 @@ def _file_shortfalls(request: Request, file: LockedFile) -> list[Difference]:
     if not request.allow_pickle and is_pickle(file.name, file.format):
         found.append(("policy.pickle", f"{file.file_id} {file.name}", "deny"))
     for kind in request.scans:
-        result = file.scans.get(kind, Scan.PENDING.value)
+        result = file.scan(kind) or Scan.PENDING.value
         waived = request.allow_unverified and result == Scan.PENDING.value
         if result != Scan.SUCCESS.value and not waived:
             found.append(("policy.scans", f"{kind}: {result}", f"{kind}: {Scan.SUCCESS.value}"))

@@ -124,7 +124,8 @@ def _file(file: LockedFile) -> dict[str, object]:
         quant=file.quant,
         size_class=file.size_class,
         hashes=file.hashes,
-        scans=file.scans,
+        pickle_scan=file.pickle_scan,
+        virus_scan=file.virus_scan,
         owner_version_id=file.owner_version_id,
     )
 

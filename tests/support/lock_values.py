@@ -130,7 +130,8 @@ def entries(draw: st.DrawFn) -> LockedEntry:
             quant=draw(TEXTS),
             size_class=draw(st.sampled_from(["", "full", "pruned"])),
             hashes=draw(WORDS),
-            scans=draw(WORDS),
+            pickle_scan=draw(st.sampled_from(["", "Success", "Danger"])),
+            virus_scan=draw(TEXTS),
             owner_version_id=draw(st.none() | IDS),
         )
         for version_id, model_id in versions

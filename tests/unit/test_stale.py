@@ -105,7 +105,7 @@ def test_hold_and_groups_make_nothing_stale() -> None:
         ),
         (
             LATEST,
-            lambda e: replace(e, files=(replace(e.files[0], scans={"virus": "Success"}),)),
+            lambda e: replace(e, files=(replace(e.files[0], pickle_scan=""),)),
             "policy.scans",
         ),
         (LATEST, lambda e: replace(e, models=()), "version"),
