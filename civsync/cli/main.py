@@ -137,10 +137,9 @@ def main(args: Sequence[str] | None = None) -> ExitCode | int:
         # Asked for nothing in particular: the overview is the answer, not a fault.
         context.output.data(bare.format_message())
         return ExitCode.OK
-    except click.Abort:
-        return ExitCode.INTERRUPTED
-    except KeyboardInterrupt:
-        context.output.talk("interrupted; what was received is kept")
+    except (click.Abort, KeyboardInterrupt):
+        # A sync that is under way ends its own way, and says what was kept.
+        context.output.talk("interrupted")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         return _fail(_usage(error), _output(context, args))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -435,6 +436,20 @@ def test_a_closed_stream_is_no_crash(project: Project, closed: str) -> None:
             check=False,
         )
         assert (words, done.returncode, "failure" in done.stderr) == (words, 0, False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("words", [["lock"], ["sync"]], ids=str)
+def test_an_interruption_while_civitai_is_tried_again_says_so(
+    project: Project, words: list[str]
+) -> None:
+    project.write(f"model: {LANTERN}")
+    with project.start(*words) as running:
+        assert running.stderr is not None
+        assert any("trying again" in line for line in running.stderr)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    assert (running.returncode, said.splitlines()[-1]) == (130, "interrupted")
 
 
 # --- explain, schema, completion ----------------------------------------------------------
