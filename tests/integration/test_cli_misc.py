@@ -12,8 +12,9 @@ from jsonschema import Draft202012Validator
 
 from civsync import __version__
 from civsync.cli.main import COMMANDS, HABITS
-from civsync.core.codes import Code
+from civsync.core.codes import Code, ExitCode
 from civsync.core.explanations import ABOUT
+from civsync.core.notes import NOTES, STATUSES
 from civsync.demo.served import Served, serve
 from civsync.demo.world import demo_registry
 from support.cli import Project, command
@@ -77,6 +78,7 @@ def test_every_command_explains_itself(project: Project) -> None:
         pytest.param(["completion"], ["Choose from: bash, zsh, fish"], id="an argument missing"),
         pytest.param(["--color", "pink", "list"], ["pink", "auto"], id="no such choice"),
         pytest.param(["explain", "loginneeded"], ["explain login-needed"], id="a code with a typo"),
+        pytest.param(["explain", "relesed"], ["explain released"], id="a note with a typo"),
         pytest.param(["schema", "mainfest"], ["manifest"], id="no such schema"),
     ],
 )
@@ -465,6 +467,35 @@ def test_explain_knows_every_code_as_errors_print_it(project: Project) -> None:
     assert about.hint in ran.out
     overview = project.call("explain").out.splitlines()
     assert len(overview) == len(ABOUT)
+
+
+@pytest.mark.parametrize("status", ExitCode, ids=str)
+def test_explain_a_number_lists_the_codes_with_that_exit_status(
+    project: Project, status: ExitCode
+) -> None:
+    codes = [str(code) for code, about in ABOUT.items() if about.exit is status]
+
+    told = project.call("explain", str(int(status)))
+    shown = project.call("explain", str(int(status)), "--json")
+
+    assert told.out.startswith(f"Exit status {int(status)}: {STATUSES[status]}\n")
+    assert [line.split()[0] for line in told.out.splitlines()[2:]] == codes
+    assert faults(shown.json) == []
+    assert [each["code"] for each in shown.json["codes"]] == codes
+
+
+def test_explain_a_number_that_is_no_exit_status_is_a_slip(project: Project) -> None:
+    ran = project.call("explain", "9")
+    assert (ran.status, "no exit status 9" in ran.err) == (64, True)
+
+
+@pytest.mark.parametrize("code", NOTES)
+def test_explain_knows_the_notes_of_a_run(project: Project, code: str) -> None:
+    assert project.call("explain", f"[{code}]").out == f"{code} (a note)\n\n{NOTES[code]}\n"
+
+    shown = project.call("explain", code, "--json").json
+    assert faults(shown) == []
+    assert shown["notes"] == [{"code": code, "meaning": NOTES[code]}]
 
 
 def test_every_schema_is_printed_and_is_a_schema(project: Project) -> None:

@@ -22,6 +22,7 @@ from civsync.core.errors import (
     exit_of,
 )
 from civsync.core.explanations import ABOUT
+from civsync.core.notes import NOTES, STATUSES
 
 CLASSES: dict[Owner, type[CivsyncError]] = {
     Owner.USER: UserError,
@@ -189,3 +190,20 @@ def test_a_hint_of_its_own_replaces_the_usual_one() -> None:
 
 def test_a_pause_that_a_server_asked_for_is_kept() -> None:
     assert WireError(Code.RATE_LIMITED, "no", retry_after=7.5).retry_after == 7.5
+
+
+def noted_codes() -> Iterator[str]:
+    """Yield the codes of all notes that the sources make."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Noted":
+                yield from (ast.literal_eval(k.value) for k in node.keywords if k.arg == "code")
+
+
+def test_every_note_has_an_explanation_and_none_has_the_name_of_an_error() -> None:
+    assert set(noted_codes()) == set(NOTES)
+    assert NOTES.keys().isdisjoint(map(str, Code))
+
+
+def test_every_exit_status_has_a_meaning() -> None:
+    assert set(STATUSES) == set(ExitCode)

@@ -1,0 +1,72 @@
+"""What notes and exit statuses mean for a person: what happens without being an error.
+
+Tables and nothing else; `civsync explain` prints them. A note is an event of a run that goes
+on; its code is as stable as that of an error, and never the same.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from civsync.core.codes import ExitCode
+
+NOTES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "api-retry": "Civitai did not answer properly; it is asked again after a pause.",
+        "blake3-disagrees": (
+            "A file has the locked SHA-256 but not the BLAKE3 that Civitai publishes. SHA-256"
+            " decides, so the file is taken; the published BLAKE3 is wrong."
+        ),
+        "not-tried": (
+            "With --fail-fast the run stopped at a failure, before it came to these files."
+            " The next sync goes on with them."
+        ),
+        "part-dropped": (
+            "A download that was resumed, or a copy from this disk, has another SHA-256 than the"
+            " locked one. It is thrown away, and the file comes again from its first byte."
+        ),
+        "receipt-postponed": (
+            "The list of what civsync placed could not be written yet. Notes beside it keep what"
+            " was done, and the next write includes it."
+        ),
+        "released": (
+            "A file that civsync placed is not wanted any more, but was changed since. It is left"
+            " to you and not touched again."
+        ),
+        "retire-postponed": (
+            "Files that are not wanted any more stay, because something failed: nothing is"
+            " retired before everything else is in place. The next sync without a failure"
+            " retires them; with --prune-first they go first."
+        ),
+        "token-withheld": ("The API address is not encrypted, so the API key is not sent there."),
+    }
+)
+"""Every code of a note, and what it means."""
+
+STATUSES: Final[Mapping[ExitCode, str]] = MappingProxyType(
+    {
+        ExitCode.OK: "converged, nothing pending",
+        ExitCode.UNEXPECTED: "unexpected failure",
+        ExitCode.PENDING: "changes pending; only from `sync --check` and `status --exit-code`",
+        ExitCode.STALE: "the lock is missing or stale",
+        ExitCode.PARTIAL: (
+            "partial: items failed for several different reasons, the others are in place"
+        ),
+        ExitCode.INTEGRITY: "integrity: bytes do not match the lock",
+        ExitCode.CREDENTIALS: "credentials are missing, refused, or not entitled to a file",
+        ExitCode.GONE: "a locked file is not served any more",
+        ExitCode.REFUSED: (
+            "refused by a safety rule: a foreign or modified file in the way, a prune guard, an"
+            " unsafe path, no space"
+        ),
+        ExitCode.USAGE: "the command line is wrong",
+        ExitCode.INVALID: "the manifest, the lock or the configuration is invalid",
+        ExitCode.TEMPORARY: (
+            "temporary: the network, a rate limit, or another civsync holds the root; run it"
+            " again later"
+        ),
+        ExitCode.INTERRUPTED: "interrupted (Ctrl-C); progress is kept",
+        ExitCode.TERMINATED: "terminated; progress is kept",
+    }
+)
+"""Every exit status, and what it means."""
