@@ -166,7 +166,8 @@ def _tell(output: Output, outcome: "Outcome", seconds: float) -> int:
     speed = ""
     if outcome.received and seconds > 0:
         speed = f", {size_text(outcome.received)} at {size_text(int(outcome.received / seconds))}/s"
-    output.talk(f"{', '.join(words) or 'Nothing to do'} in {duration_text(seconds)}{speed}")
+    if words:  # otherwise the plan has said that there is nothing to do
+        output.talk(f"{', '.join(words)} in {duration_text(seconds)}{speed}")
     return outcome.exit
 
 

@@ -79,7 +79,14 @@ def test_every_command_explains_itself(project: Project) -> None:
         pytest.param(["--color", "pink", "list"], ["pink", "auto"], id="no such choice"),
         pytest.param(["explain", "loginneeded"], ["explain login-needed"], id="a code with a typo"),
         pytest.param(["explain", "relesed"], ["explain released"], id="a note with a typo"),
-        pytest.param(["schema", "mainfest"], ["manifest"], id="no such schema"),
+        pytest.param(
+            ["schema", "mainfest"], ["Did you mean `civsync schema manifest`?"], id="schema"
+        ),
+        pytest.param(
+            ["schema", "nope"],
+            ["no schema 'nope' [usage]\n\nhint: See `civsync schema`."],
+            id="no schema",
+        ),
     ],
 )
 def test_a_slip_is_status_64_with_what_was_probably_meant(
@@ -452,6 +459,15 @@ def test_an_interruption_while_civitai_is_tried_again_says_so(
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=20)
     assert (running.returncode, said.splitlines()[-1]) == (130, "interrupted")
+
+
+def test_a_sync_with_nothing_to_do_says_so_once(project: Project, served: Served) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {LANTERN}")
+    assert project.run("sync").status == 0
+    for words in (["sync"], ["sync", "--verify", "all"]):
+        ran = project.run(*words)
+        assert (ran.status, ran.err) == (0, "1 file in place, nothing to do\n")
 
 
 # --- explain, schema, completion ----------------------------------------------------------

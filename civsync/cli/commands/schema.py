@@ -3,11 +3,27 @@
 import click
 
 from civsync.cli.options import Context, common_options, pass_context
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
+from civsync.documents.hints import nearest
 from civsync.documents.schema_files import schema_names, schema_text
 
 
+class _SchemaName(click.Choice[str]):
+    """A choice that answers a slip with the nearest name, for all of them would be a screenful."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name. Raises UserError usage."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            near = nearest(value, self.choices)
+            hint = f"Did you mean `civsync schema {near}`?" if near else "See `civsync schema`."
+            raise UserError(Code.USAGE, f"there is no schema {value!r}", hint=hint) from None
+
+
 @click.command()
-@click.argument("name", required=False, type=click.Choice(schema_names()))
+@click.argument("name", required=False, type=_SchemaName(schema_names()), metavar="[NAME]")
 @common_options
 @pass_context
 def command(context: Context, name: str | None) -> None:
