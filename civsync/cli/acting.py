@@ -14,8 +14,9 @@ from anyio.to_thread import run_sync
 from civsync.cli.credentials import find_credentials
 from civsync.cli.goal import Goal
 from civsync.cli.options import Context
+from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
-from civsync.cli.settings import find_api_url
+from civsync.cli.settings import find_api_url, state_dir
 from civsync.cli.wiring import Disk, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
@@ -58,6 +59,11 @@ def act(context: Context, orders: Orders) -> Outcome | Interrupted:
 async def _act(context: Context, orders: Orders) -> Outcome:
     disk, lock = orders.disk, orders.goal.lock
     disk.root.establish()
+    if not disk.root.remembered:
+        context.output.warn(
+            f"{show(str(state_dir()))} cannot be written, so an unmounted disk"
+            " could be taken for a new root the next time"
+        )
     with (
         choose_display(context.output, stream=True) as display,
         hold_root(disk.root, command="civsync sync"),
@@ -98,7 +104,8 @@ async def _carry_out(
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url) if world.plan.fetches else None
     token = credentials.token if credentials else None
-    async with open_wire(api_url, token, display) as (source, transport):
+    async with open_wire(api_url, token, display, account=context.account) as wire:
+        source, transport = wire
         outside = Outside(
             source=source,
             transport=transport,

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from civsync.cli.output import KEY_VARIABLES
 from civsync.cli.settings import config_dir, user_config
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.secrets import Token
 
-VARIABLES: Final = ("CIVITAI_API_KEY", "CIVITAI_API_TOKEN", "CIVITAI_TOKEN")
+VARIABLES: Final = KEY_VARIABLES
 COMMAND_VARIABLE: Final = "CIVSYNC_TOKEN_COMMAND"
 _SERVICE: Final = "civsync"
 _COMMAND_TIMEOUT_S: Final = 60

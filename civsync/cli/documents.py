@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ def read_bytes(path: Path) -> bytes | None:
     Raises UserError for anything that is there but cannot be read.
     """
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            raise UserError(
+                Code.CONFIG_INVALID,
+                "it is a pipe, and reading it could wait for ever",
+                subject=str(path),
+                hint="Name a file.",
+            )
         return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -16,7 +16,7 @@ import click
 
 from civsync import __version__
 from civsync.cli.options import Context, common_options, variable_of
-from civsync.cli.output import Output, error_document
+from civsync.cli.output import Output, discard, error_document
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
 from civsync.core.explanations import ABOUT
@@ -123,7 +123,16 @@ def civsync() -> None:
 def run(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     gc.set_threshold(GC_THRESHOLD, 50, 50)
-    sys.exit(int(main(args)))
+    status = int(main(args))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            # Said before, if it could be; the interpreter would say it again, with 120.
+            discard(stream)
+            status = status or ExitCode.UNEXPECTED
+    sys.exit(status)
 
 
 def main(args: Sequence[str] | None = None) -> ExitCode | int:

@@ -24,6 +24,8 @@ class Context:
     def __init__(self) -> None:
         self.settings = Settings()
         self.output = Output(OutputChoice())
+        self.account: str | None = None
+        """Whose the API key is, once Civitai said so in this run."""
 
     def take(self, values: dict[str, Any]) -> None:
         """Work in the flags of one level (the group's, then the command's)."""

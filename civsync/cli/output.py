@@ -6,6 +6,7 @@ escaped here, so that no name can move the cursor, recolor or hide a line.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +15,19 @@ from typing import Final, TextIO
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, DiskError, DocumentError
 from civsync.core.explanations import ABOUT
+from civsync.core.secrets import MASK
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
+
+
+KEY_VARIABLES: Final = ("CIVITAI_API_KEY", "CIVITAI_API_TOKEN", "CIVITAI_TOKEN")
+"""Where the API key may be given; the first that is set wins."""
+
+SHORTEST_SECRET: Final = 8
+"""Shorter keys would mask ordinary words."""
+
+_KEY_IN_LINK: Final = re.compile(r"""([?&]token=)[^&\s"'\\#]+""", re.IGNORECASE)
+"""A pasted download link may carry somebody's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,13 @@ class Output:
 
     def __init__(self, choice: OutputChoice) -> None:
         self.choice = choice
+        given = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+        self._secrets = {text for text in given if len(text) >= SHORTEST_SECRET}
+
+    def hide(self, secret: str) -> None:
+        """Never print `secret`, whoever asks: a last net under the rule that nothing does."""
+        if len(secret) >= SHORTEST_SECRET:
+            self._secrets.add(secret)
 
     @property
     def live(self) -> bool:
@@ -50,31 +69,31 @@ class Output:
 
     def data(self, text: str = "") -> None:
         """Print a line of what was asked for."""
-        _write(sys.stdout, text + "\n")
+        self._put(sys.stdout, text + "\n")
 
     def document(self, schema: str, body: Mapping[str, object], *, in_stream: bool = False) -> None:
         """Print a JSON document; with `in_stream` on one line, so that it fits among events."""
         indent = None if in_stream else 2
-        _write(
+        self._put(
             sys.stdout, json_line({"schema": schema, "schema_version": 1, **body}, indent=indent)
         )
 
     def event(self, body: Mapping[str, object]) -> None:
         """Print one line of a JSON stream."""
-        _write(sys.stdout, json_line({"schema": "civsync.event", "schema_version": 1, **body}))
+        self._put(sys.stdout, json_line({"schema": "civsync.event", "schema_version": 1, **body}))
 
     def talk(self, text: str = "") -> None:
         """Say something that is not data; silent with --quiet."""
         if not self.choice.quiet:
-            _write(sys.stderr, text + "\n")
+            self._put(sys.stderr, text + "\n")
 
     def warn(self, text: str) -> None:
         """Say something that the user should not miss; shown also with --quiet."""
-        _write(sys.stderr, f"{self.paint('warning:', 'yellow')} {text}\n")
+        self._put(sys.stderr, f"{self.paint('warning:', 'yellow')} {text}\n")
 
     def warn_line(self, text: str) -> None:
         """Print a line that belongs to an error; shown also with --quiet."""
-        _write(sys.stderr, text + "\n")
+        self._put(sys.stderr, text + "\n")
 
     def error(self, error: CivsyncError) -> None:
         """Print an error as text: what, where, code, and after a blank line what helps."""
@@ -89,19 +108,19 @@ class Output:
             self._problem(where, "", error.message, error.code)
             hints = [error.hint]
         if hints:
-            _write(sys.stderr, "\n")
+            self._put(sys.stderr, "\n")
         for hint in dict.fromkeys(hints):
             self.hint(hint)
 
     def hint(self, text: str, *, indent: str = "") -> None:
         """Print what helps against an error; shown also with --quiet."""
-        _write(sys.stderr, f"{indent}{self.paint('hint:', 'cyan')} {show(text)}\n")
+        self._put(sys.stderr, f"{indent}{self.paint('hint:', 'cyan')} {show(text)}\n")
 
     def _problem(self, where: str, key: str, message: str, code: str) -> None:
         at = f"{show(where)}: " if where else ""
         spot = f" (at {show(key)})" if key else ""
         label = self.paint("error:", "red", "bold")
-        _write(sys.stderr, f"{label} {at}{show(message)}{spot} [{code}]\n")
+        self._put(sys.stderr, f"{label} {at}{show(message)}{spot} [{code}]\n")
 
     def paint(self, text: str, *names: str, to_stdout: bool = False) -> str:
         """Color `text` if the stream it goes to shows colors and the user wants them."""
@@ -116,6 +135,11 @@ class Output:
             return self.choice.color == "always"
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         return not plain and stream.isatty()
+
+    def _put(self, stream: TextIO | None, text: str) -> None:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        _write(stream, _KEY_IN_LINK.sub(rf"\1{MASK}", text))
 
 
 def show(text: str) -> str:
@@ -208,12 +232,12 @@ def _write(stream: TextIO | None, text: str) -> None:
     except OSError as error:
         if stream is sys.stderr:
             return  # there is no one left to tell
-        _discard(stream)
+        discard(stream)
         message = f"the output cannot be written: {error.strerror}"
         raise DiskError(Code.DISK_FAILED, message) from None
 
 
-def _discard(stream: TextIO) -> None:
+def discard(stream: TextIO) -> None:
     """Lead a stream that failed into nothing, or its rest would fail again at exit."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, stream.fileno())

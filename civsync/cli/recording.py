@@ -55,7 +55,8 @@ def record(context: Context, entries: Sequence[LockedEntry], recording: Recordin
     async def work() -> "Recorded":
         token = credentials.token if credentials else None
         with choose_display(context.output, stream=recording.stream) as display:
-            async with open_wire(api_url, token, display) as (source, transport):
+            async with open_wire(api_url, token, display, account=context.account) as wire:
+                source, transport = wire
                 network = Network(
                     source=source, transport=transport, clock=SystemClock(), report=display
                 )

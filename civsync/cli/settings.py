@@ -6,6 +6,7 @@ a stranger can set none of them except a root below its own folder.
 
 import os
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -77,8 +78,15 @@ def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
 
     Raises SafetyError root-unusable, UserError config-invalid.
     """
+    encoding = sys.getfilesystemencoding()
+    if encoding.lower() != "utf-8":
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"file names are in {encoding} here, and those of a lock need UTF-8",
+            hint="Set PYTHONUTF8=1, or LC_ALL to a UTF-8 locale.",
+        )
     if settings.root is not None:
-        return Path(settings.root)
+        return settings.root.expanduser()
     configured = user_config().root
     if configured:
         return _configured_root(configured)

@@ -55,9 +55,12 @@ def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
 
 @asynccontextmanager
 async def open_wire(
-    api_url: str, token: "Token | None", report: "Reporter"
+    api_url: str, token: "Token | None", report: "Reporter", *, account: str | None = None
 ) -> "AsyncIterator[tuple[CivitaiSource, HttpTransport]]":
-    """Open source and transport; nothing is asked before somebody asks."""
+    """Open source and transport; nothing is asked before somebody asks.
+
+    `account` is whose the token is, where that was asked before.
+    """
     from civsync.engine.clock import SystemClock
     from civsync.sources.civitai import CivitaiSource
     from civsync.wire.transport import HttpTransport
@@ -65,7 +68,14 @@ async def open_wire(
     transport = HttpTransport()
     try:
         yield (
-            CivitaiSource(transport, SystemClock(), api_url=api_url, token=token, report=report),
+            CivitaiSource(
+                transport,
+                SystemClock(),
+                api_url=api_url,
+                token=token,
+                report=report,
+                account=account,
+            ),
             transport,
         )
     finally:
@@ -91,5 +101,7 @@ async def open_source_of(context: "Context", report: "Reporter") -> "AsyncIterat
     credentials = find_credentials(api_url)
     token = credentials.token if credentials else None
     async with open_source(api_url, token, report) as source:
-        await source.check_login()
+        if token is not None:
+            context.output.hide(token.reveal())
+        context.account = await source.check_login()
         yield source

@@ -26,6 +26,9 @@ DOCUMENT_DEPTH: Final = 40
 NAME_BYTES: Final = 200
 """Bytes of one path component. File systems allow 255; the rest is room for our suffixes."""
 
+NAME_CHARS: Final = 2000
+"""Characters of a name in an answer; more is no name, and would fill lock and terminal."""
+
 PATH_BYTES: Final = 1000
 """Bytes of a path below the root: far below the 4096 of Linux, so that any root fits before it."""
 

@@ -126,7 +126,9 @@ def _unknown(case: Case, catalog: Catalog) -> UserError:
     request = case.entry.request
     if request.model_id is None:
         return UserError(
-            Code.UNKNOWN_VERSION, f"no endpoint of Civitai shows a version {case.entry.key}"
+            Code.UNKNOWN_VERSION,
+            f"no endpoint of Civitai shows a version {case.entry.key.removeprefix('@')}",
+            hint="Check the number: it is the one after modelVersionId= in the page's address.",
         )
     version = case.version
     if version is not None and catalog.version(version) is not None:

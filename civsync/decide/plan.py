@@ -7,7 +7,7 @@ reads no disk; it believes the inventory it is given.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from civsync.core.codes import Code
 from civsync.core.disk import (
@@ -37,6 +37,12 @@ from civsync.core.plan import (
     Want,
 )
 from civsync.decide.leftovers import Leftovers, content_of
+
+_IN_WORDS: Final = {
+    "directory": "a directory",
+    "symlink": "a symbolic link",
+    "special": "something that is no file (a pipe, socket or device)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +158,9 @@ def _for_wanted(
             return Blocked(want=want, error=_linked(path, at, kind))
         case Obstacle(kind=kind):
             error = SafetyError(
-                Code.OBSTACLE, f"a {kind} stands where a file belongs", subject=path
+                Code.OBSTACLE,
+                f"{_IN_WORDS.get(kind, kind)} stands where a file belongs",
+                subject=path,
             )
             return Blocked(want=want, error=error)
         case Regular():

@@ -41,12 +41,17 @@ class _Marker:
 
 
 class Root:
-    """A root that passed the guards. Made by `open_root`."""
+    """A root that passed the guards. Made by `open_root`.
+
+    `remembered` turns false if the state directory could not note the marker: then a disk
+    that is not mounted the next time cannot be told from a new root.
+    """
 
     def __init__(self, beneath: Beneath, state_dir: Path, root_id: str | None) -> None:
         self.beneath = beneath
         self._state_dir = state_dir
         self._root_id = root_id
+        self.remembered = True
 
     @property
     def path(self) -> Path:
@@ -79,7 +84,7 @@ class Root:
                 os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
                 folder.unlink(probe)
         if recall_root(self._state_dir, self.beneath.root) != self._root_id:
-            remember_root(self._state_dir, self.beneath.root, self._root_id)
+            self.remembered = remember_root(self._state_dir, self.beneath.root, self._root_id)
         return self._root_id
 
 
@@ -102,6 +107,7 @@ def open_root(
             raise _missing(
                 beneath.root,
                 f"{shown(beneath.root)} has another marker than the last time: another disk?",
+                hint="Mount the disk of last time; if this one is meant, pass --new-root once.",
             )
     return Root(beneath, state_dir, found)
 
@@ -151,9 +157,13 @@ def _has_receipt(beneath: Beneath) -> bool:
         raise translate(error, "look at", f"{CONTROL}/{RECEIPT}") from error
 
 
-def _missing(root: str, message: str) -> SafetyError:
+def _missing(root: str, message: str, *, hint: str = "") -> SafetyError:
     return SafetyError(
-        Code.ROOT_MARKER_MISSING, message, subject=shown(root), data={"root": shown(root)}
+        Code.ROOT_MARKER_MISSING,
+        message,
+        subject=shown(root),
+        hint=hint,
+        data={"root": shown(root)},
     )
 
 

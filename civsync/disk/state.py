@@ -56,9 +56,9 @@ def recall_root(state_dir: Path, root: str) -> str | None:
     return None if record is None else record.root_id
 
 
-def remember_root(state_dir: Path, root: str, root_id: str) -> None:
-    """Note that this marker belongs at `root`; a failure to is ignored."""
-    _write(_place(state_dir, "roots", root), RootRecord(path=shown(root), root_id=root_id))
+def remember_root(state_dir: Path, root: str, root_id: str) -> bool:
+    """Note that this marker belongs at `root`; tell whether that was possible."""
+    return _write(_place(state_dir, "roots", root), RootRecord(path=shown(root), root_id=root_id))
 
 
 def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
@@ -95,7 +95,7 @@ def _read(place: str, kind: type[T]) -> T | None:
         return None
 
 
-def _write(place: str, record: RootRecord | Memo | Settled) -> None:
+def _write(place: str, record: RootRecord | Memo | Settled) -> bool:
     temporary = f"{place}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     try:
         data = pretty(encode(record))
@@ -107,5 +107,7 @@ def _write(place: str, record: RootRecord | Memo | Settled) -> None:
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+            return False
     except (OSError, CodecError):
-        return
+        return False
+    return True

@@ -74,7 +74,8 @@ class _Shelf:
 class CivitaiSource:
     """A Source over `transport`, for the API at `api_url` (scheme and host).
 
-    `answer_cap` bounds the bytes of one answer. One instance serves many tasks of one
+    `answer_cap` bounds the bytes of one answer. `account` is whose the token is, if that
+    was asked before. One instance serves many tasks of one
     event loop. Raises UserError config-invalid if `api_url` is no origin.
     """
 
@@ -87,6 +88,7 @@ class CivitaiSource:
         token: Token | None,
         report: Reporter,
         answer_cap: int = ANSWER_BYTES,
+        account: str | None = None,
     ) -> None:
         self._api = ApiCaller(
             transport,
@@ -99,7 +101,7 @@ class CivitaiSource:
         self._shelves: dict[tuple[int, int], _Shelf] = {}
         self._quota: RegistryError | None = None
         self._login = anyio.Lock()
-        self._account: str | None = None
+        self._account = account
 
     async def answer(self, question: Question) -> QuestionAnswer:
         """Answer one question; see `civsync.ports.Source`."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from civsync.core.limits import MAX_ID
+from civsync.core.limits import MAX_ID, NAME_CHARS
 
 Record = Mapping[str, object]
 
@@ -70,16 +70,27 @@ def optional_identity(holder: Record, key: str) -> int | None:
 
 
 def name(holder: Record, key: str = "name") -> str:
-    """Return a text that must be there; digits alone may have become a number on the way.
+    """Return a text that must be there.
 
-    Raises UnreadableRecordError.
+    Raises UnreadableRecordError, also for one that is longer than any name.
     """
     value = holder.get(key)
-    if isinstance(value, str):
-        return text(holder, key)
+    if not isinstance(value, str):
+        raise UnreadableRecordError(f"{key} is not a text")
+    if len(value) > NAME_CHARS:
+        raise UnreadableRecordError(f"{key} has {len(value)} characters")
+    return text(holder, key)
+
+
+def username(holder: Record) -> str:
+    """Return the name of an account; one of digits may have become a number on the way.
+
+    Source: civitai/cli#513. Raises UnreadableRecordError.
+    """
+    value = holder.get("username")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise UnreadableRecordError(f"{key} is not a text")
+    return name(holder, "username")
 
 
 def text(holder: Record, key: str) -> str:

@@ -31,6 +31,7 @@ from civsync.sources.civitai_fields import (
     records,
     size_of,
     text,
+    username,
     whole_text,
 )
 
@@ -116,7 +117,7 @@ def read_account(value: object) -> str:
     """
     try:
         about = record(value, "the answer")
-        return name(about, "username") if about.get("username") else f"user {identity(about)}"
+        return username(about) if about.get("username") else f"user {identity(about)}"
     except UnreadableRecordError as error:
         raise _malformed("an account", str(error)) from None
 
@@ -153,7 +154,7 @@ def _model(item: Record, *, whole: bool) -> RemoteModel:
 def _username(creator: Record) -> str:
     """A name of digits alone was seen to arrive as a number (civitai/cli#513)."""
     try:
-        return name(creator, "username")
+        return username(creator)
     except UnreadableRecordError:
         return ""
 

@@ -49,7 +49,7 @@ def test_each_file_that_differs_is_named_with_both_hashes_and_nothing_is_touched
     assert f"({len(data)} bytes)" in ran.out
     assert f"differs  {GARDEN}: missing" in ran.out
     assert "0 of 2 files as locked" in ran.err
-    assert "--force-modified" in ran.err
+    assert "Run `civsync sync`" in ran.err
     shown = project.run("verify", "--json")
     assert faults(shown.json) == []
     codes = {fault["path"]: fault["error"]["code"] for fault in shown.json["faults"]}

@@ -43,6 +43,12 @@ def command(
     """
     project = find_project(context.settings)
     manifest = load_manifest(project)
+    if check and (upgrade or chosen or dry_run):
+        raise UserError(
+            Code.USAGE,
+            "--check changes nothing and asks nobody, so it excludes the other flags",
+            hint="See `civsync lock --help`.",
+        )
     if check:
         return _check(context, project, manifest)
     wanted = _pick(manifest, chosen)

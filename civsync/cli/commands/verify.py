@@ -112,6 +112,4 @@ def _tell(
     right = f"{count - len(faults):,} of {count_text(count, 'file')} as locked"
     output.talk(f"{right}, {size_text(read)} in {duration_text(seconds)}")
     if faults:
-        output.talk(
-            "Run `civsync sync` to fetch what is missing; --force-modified replaces the rest."
-        )
+        output.talk("Run `civsync sync`: it fetches what is missing and says what stops the rest.")
