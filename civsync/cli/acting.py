@@ -20,7 +20,7 @@ from civsync.cli.settings import find_api_url, state_dir
 from civsync.cli.wiring import Disk, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
-from civsync.core.events import Planned
+from civsync.core.events import Noted, Planned
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
 from civsync.disk.lockfile import hold_root
@@ -92,6 +92,8 @@ async def _act(context: Context, orders: Orders) -> Outcome:
         check_prune(world.plan, world.receipt, orders.allow_prune)
         await run_sync(check_space, world.plan, disk.parts)
         outcome = await _carry_out(context, orders, display, world=world)
+        if disk.store.linkless:
+            display(Noted(code="no-hard-links", message="this file system has no hard links"))
         wanted = frozenset(file.sha256 for _, file in lock.files())
         await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
         return outcome

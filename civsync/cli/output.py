@@ -4,6 +4,7 @@ stdout is data, stderr is talk. Whatever came from outside (names, server texts,
 escaped here, so that no name can move the cursor, recolor or hide a line.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Final, TextIO
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, DiskError, DocumentError
 from civsync.core.explanations import ABOUT
-from civsync.core.secrets import MASK
+from civsync.core.secrets import MASK, Token
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
 
@@ -46,13 +47,15 @@ class Output:
 
     def __init__(self, choice: OutputChoice) -> None:
         self.choice = choice
-        given = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
-        self._secrets = {text for text in given if len(text) >= SHORTEST_SECRET}
+        self._tokens: set[Token] = set()
+        for name in KEY_VARIABLES:
+            with contextlib.suppress(ValueError):
+                self.hide(Token(os.environ.get(name, "")))
 
-    def hide(self, secret: str) -> None:
-        """Never print `secret`, whoever asks: a last net under the rule that nothing does."""
-        if len(secret) >= SHORTEST_SECRET:
-            self._secrets.add(secret)
+    def hide(self, token: Token) -> None:
+        """Never print `token`, whoever asks: a last net under the rule that nothing does."""
+        if len(token.reveal()) >= SHORTEST_SECRET:
+            self._tokens.add(token)
 
     @property
     def live(self) -> bool:
@@ -137,8 +140,8 @@ class Output:
         return not plain and stream.isatty()
 
     def _put(self, stream: TextIO | None, text: str) -> None:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
+        for token in self._tokens:
+            text = token.redact(text)
         _write(stream, _KEY_IN_LINK.sub(rf"\1{MASK}", text))
 
 

@@ -102,6 +102,6 @@ async def open_source_of(context: "Context", report: "Reporter") -> "AsyncIterat
     token = credentials.token if credentials else None
     async with open_source(api_url, token, report) as source:
         if token is not None:
-            context.output.hide(token.reveal())
+            context.output.hide(token)
         context.account = await source.check_login()
         yield source

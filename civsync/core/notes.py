@@ -33,6 +33,11 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             "A file that civsync placed is not wanted any more, but was changed since. It is left"
             " to you and not touched again."
         ),
+        "no-hard-links": (
+            "Files got their names by rename, because the file system below the root has no hard"
+            " links. A file that another program puts there in the same instant could then be"
+            " replaced; elsewhere that cannot happen."
+        ),
         "retire-postponed": (
             "Files that are not wanted any more stay, because something failed: nothing is"
             " retired before everything else is in place. The next sync without a failure"

@@ -41,11 +41,6 @@ class Stale:
     keys: tuple[Difference, ...] = ()
 
     @property
-    def placement_only(self) -> bool:
-        """Whether rendering the paths again is all that is needed."""
-        return self.reason is Reason.MOVED
-
-    @property
     def needs_network(self) -> bool:
         """Whether Civitai has to be asked."""
         return self.reason in (Reason.MISSING, Reason.CHANGED, Reason.UNSATISFIED)

@@ -54,6 +54,18 @@ def test_no_file_gets_its_name_while_the_note_of_it_cannot_be_flushed(tmp_path: 
         world.finish(world.one)
 
 
+def test_without_hard_links_names_are_given_by_rename_and_that_is_said_once(
+    tmp_path: Path,
+) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        words = world.words(world.one, "--jobs", "4")
+        ran = run_traced(world.project, *words, inject="linkat:error=EPERM")
+        assert ran.status == 0, ran.err
+        assert ran.err.count("no hard links") == 1
+        world.require_converged(world.one)
+
+
 @pytest.mark.parametrize("fault", ["error=ENOSPC", "error=EIO"])
 def test_a_write_that_fails_fails_its_item_and_the_next_run_arrives(
     fault: str, tmp_path: Path

@@ -68,7 +68,7 @@ def test_another_disk_at_the_same_place_is_noticed(shop: Shop) -> None:
     [
         pytest.param({}, lambda root: root.write_text("a file"), id="a file"),
         pytest.param({"head": "root: ../elsewhere\n"}, None, id="above"),
-        pytest.param({"head": "root: /tmp/elsewhere\n"}, None, id="absolute"),
+        pytest.param({"head": "root: /civsync-elsewhere\n"}, None, id="absolute"),
         pytest.param(
             {"head": "root: link/models\n"},
             lambda root: (root.parent / "link").symlink_to("/tmp"),
@@ -88,7 +88,7 @@ def test_a_root_that_cannot_be_one_is_refused_before_anything_is_downloaded(
     assert ended.status in (8, 65)
     assert ended.end["schema"] == "civsync.error"
     assert shop.served.count(path_prefix=DOWNLOADS) == 0
-    assert not Path("/tmp/elsewhere").exists()
+    assert not Path("/civsync-elsewhere").exists()
     assert not (shop.project.folder.parent / "elsewhere").exists()
 
 
@@ -167,7 +167,7 @@ def test_a_lock_edited_to_lead_outside_writes_nothing_anywhere(shop: Shop, tmp_p
     good = shop.project.lock.read_bytes()
     for path in (
         "../escaped.safetensors",
-        "/tmp/escaped.safetensors",
+        str(tmp_path / "absolute.safetensors"),
         ".civsync/root.json",
         "a/../b",
     ):
@@ -176,6 +176,7 @@ def test_a_lock_edited_to_lead_outside_writes_nothing_anywhere(shop: Shop, tmp_p
         assert ended.status in (8, 65), path
         shop.project.lock.write_bytes(good)
     assert not shop.project.root.exists()
+    assert not (tmp_path / "absolute.safetensors").exists()
     assert not (tmp_path / "escaped.safetensors").exists()
     assert not (tmp_path.parent / "escaped.safetensors").exists()
     assert shop.served.requests == []

@@ -77,14 +77,14 @@ def test_an_edit_of_directory_or_filename_is_rendered_offline() -> None:
     moved = replace(LATEST, placement=entry(request(4), directory="photo").placement)
     (stale,) = staleness(manifest(moved), locked(LATEST))
     assert stale.reason is Reason.MOVED
-    assert stale.placement_only
+    assert stale.reason is Reason.MOVED
     assert stale.keys == (("path", "checkpoints/file4.safetensors", "photo/file4.safetensors"),)
     assert not needs_network([stale])
 
 
 def test_an_edit_of_the_priority_is_carried_over_offline() -> None:
     (stale,) = staleness(manifest(replace(LATEST, priority=2)), locked(LATEST))
-    assert stale.placement_only
+    assert stale.reason is Reason.MOVED
     assert stale.keys == (("priority", "0", "2"),)
 
 
@@ -164,7 +164,7 @@ def test_a_path_that_was_edited_by_hand_is_only_a_placement() -> None:
         return replace(each, files=(replace(each.files[0], path=other),))
 
     (stale,) = staleness(manifest(LATEST), edited(locked(LATEST), elsewhere))
-    assert stale.placement_only
+    assert stale.reason is Reason.MOVED
 
 
 def test_an_entry_that_changed_does_not_move_the_one_it_collides_with() -> None:
