@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from civsync import __version__
 from civsync.core.limits import MIB
 from civsync.disk.faults import shown
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
@@ -31,11 +32,15 @@ class RootRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memo:
-    """A manifest that was found to agree with a lock: digests of both texts, and the root."""
+    """A manifest that was found to agree with a lock: digests of both texts, and the root.
+
+    `civsync` is the version that found it: another one may place files otherwise.
+    """
 
     manifest_sha256: str
     lock_sha256: str
     root: str
+    civsync: str = __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +67,9 @@ def remember_root(state_dir: Path, root: str, root_id: str) -> bool:
 
 
 def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
-    """Return what was noted for this manifest, if anything."""
-    return _read(_place(state_dir, "memos", os.path.abspath(manifest)), Memo)
+    """Return what this version of civsync noted for this manifest, if anything."""
+    memo = _read(_place(state_dir, "memos", os.path.abspath(manifest)), Memo)
+    return memo if memo is not None and memo.civsync == __version__ else None
 
 
 def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:

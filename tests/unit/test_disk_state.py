@@ -1,5 +1,6 @@
 """The state directory is a help, never a need."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def test_text_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     memo = Memo(manifest_sha256="", lock_sha256="", root="\udcff")
     write_memo(tmp_path, tmp_path / "civsync.yaml", memo)
     assert read_memo(tmp_path, tmp_path / "civsync.yaml") is None
+
+
+def test_what_another_version_noted_is_not_believed(tmp_path: Path) -> None:
+    manifest = tmp_path / "civsync.yaml"
+    write_memo(tmp_path, manifest, MEMO)
+    assert read_memo(tmp_path, manifest) == MEMO
+    write_memo(tmp_path, manifest, replace(MEMO, civsync="0.0.1"))
+    assert read_memo(tmp_path, manifest) is None
