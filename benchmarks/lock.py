@@ -14,7 +14,8 @@ from collections.abc import Callable
 from civsync.cli.main import GC_THRESHOLD
 from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
 from civsync.core.names import parse_path
-from civsync.core.request import Latest, Request, describe_request, entry_key
+from civsync.core.request import Latest, Request
+from civsync.core.wording import describe_request, entry_key
 from civsync.documents.lock import read_lock, write_lock
 
 RUNS = 15

@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+RATINGS: Final = ("PG", "PG13", "R", "X", "XXX", "Blocked")
+"""Names of the bits of `nsfwLevel`, least mature first.
+
+Source: civitai/civitai: src/server/common/enums.ts.
+"""
+
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Between the words of "RentCivit"."""
 
@@ -85,6 +91,8 @@ class RemoteVersion:
     usage_control: str | None = None
     early_access_until: str | None = None
     early_access: bool = False
+    rating: str = ""
+    """The most mature of RATINGS that its pictures have; "" where not rated."""
     vae_id: int | None = None
     files: tuple[RemoteFile, ...] = ()
 

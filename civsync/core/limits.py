@@ -37,6 +37,18 @@ PATH_DEPTH: Final = 24
 
 # --- the API --------------------------------------------------------------------------
 
+PAGE_MODELS: Final = 100
+"""Models on one page of the listing, the most that it gives."""
+
+EMPTY_PAGES: Final = 20
+"""Empty pages of a search in a row; some were seen where a text is combined with filters."""
+
+SEARCH_MODELS: Final = 100
+"""Models that a search takes where it does not say how many."""
+
+SEARCH_PAGES: Final = 200
+"""Pages of one search; so many hold 20,000 models."""
+
 MAX_ID: Final = 2**31 - 1
 """Civitai refuses larger ids with 400 (civitai/civitai: src/pages/api/v1/models/[id].ts)."""
 

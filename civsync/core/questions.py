@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from civsync.core.catalog import RemoteModel
+from civsync.core.request import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,19 @@ class AskOwners:
     sha256s: tuple[str, ...]
 
 
-Question = AskModels | AskModelsOfVersions | AskModel | AskVersion | AskOwners
+@dataclass(frozen=True, slots=True)
+class AskPage:
+    """Which models does the listing show from `cursor` on ("" for the first page)?
+
+    `size` models at most, PAGE_MODELS being the most.
+    """
+
+    search: Search
+    cursor: str
+    size: int
+
+
+Question = AskModels | AskModelsOfVersions | AskModel | AskVersion | AskOwners | AskPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +78,17 @@ class Owners:
     owners: Mapping[str, tuple[tuple[int, int], ...]]
 
 
-QuestionAnswer = Models | Owners
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Models in the order of the listing; `cursor` leads on, "" at the end.
+
+    `found` is false where the listing says that what it is narrowed to (a creator) is not
+    there. Models that could not be read are left out.
+    """
+
+    models: tuple[RemoteModel, ...]
+    cursor: str = ""
+    found: bool = True
+
+
+QuestionAnswer = Models | Owners | Page

@@ -6,7 +6,7 @@ where they go; an edit to the second never needs the network.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from enum import StrEnum
 
 from civsync.core.errors import Place
 
@@ -35,7 +35,19 @@ class ByName:
     name: str
 
 
-VersionSpec = Latest | Newest | ById | ByName
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many versions, from the one that the creator lists first."""
+
+    count: int
+
+
+VersionSpec = Latest | Newest | ById | ByName | All | Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,27 +77,86 @@ class FileSelector:
     optional: bool = False
 
 
+class EarlyAccess(StrEnum):
+    """What becomes of versions that are still sold as early access.
+
+    DEFER chooses the version that is free today; FAIL refuses the entry; ALLOW locks it, for
+    those who paid. A version named by its id cannot be deferred.
+    """
+
+    DEFER = "defer"
+    FAIL = "fail"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a file must be to be locked at all.
+
+    `license` are permissions that the creator must give, as `License.words` spells them, and
+    "no-credit" says that none need be given. `rating` is the most
+    mature rating allowed, "" for any; `max_size` in bytes. `allow_creators`, unless it is
+    empty, lists the only creators allowed. `scans` names the scans ("pickle", "virus") that
+    must have succeeded.
+    """
+
+    allow_pickle: bool = False
+    scans: tuple[str, ...] = ("pickle", "virus")
+    license: tuple[str, ...] = ()
+    rating: str = ""
+    max_size: int | None = None
+    allow_creators: tuple[str, ...] = ()
+    deny_creators: tuple[str, ...] = ()
+    early_access: EarlyAccess = EarlyAccess.DEFER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The filters of a search, as the API spells their words; "" and () filter nothing.
+
+    `limit` is how many models are taken, None for all that there are; `excluded_*` are left
+    out before they are counted.
+    """
+
+    query: str = ""
+    username: str = ""
+    tag: str = ""
+    types: tuple[str, ...] = ()
+    base_models: tuple[str, ...] = ()
+    checkpoint_type: str = ""
+    sort: str = ""
+    period: str = ""
+    nsfw: bool = False
+    favorites: bool = False
+    limit: int | None = None
+    excluded_models: tuple[int, ...] = ()
+    excluded_creators: tuple[str, ...] = ()
+    excluded_tags: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """Everything that decides which files an entry leads to.
 
-    `model_id` is None when only a version is known. No `selectors` means "the one best
-    file". `scans` names the scans ("pickle", "virus") that must have succeeded.
+    With a `search` every hit is meant, and `model_id` is None; it is also None when only a
+    version is known. No `selectors` means "the one best file". `exclude_newer` is as the
+    manifest says it ("7 days", "2026-05-01"; "" for no bound).
     """
 
     model_id: int | None
     version: VersionSpec
+    search: Search | None = None
     base_model: str | None = None
     selectors: tuple[FileSelector, ...] = ()
     prefer: Preference = Preference()
-    allow_pickle: bool = False
+    policy: Policy = Policy()
+    exclude_newer: str = ""
     allow_unverified: bool = False
-    scans: tuple[str, ...] = ("pickle", "virus")
 
     def __post_init__(self) -> None:
         """Refuse what names nothing."""
-        if self.model_id is None and not isinstance(self.version, ById):
-            raise ValueError("a request names a model, a version id, or both")
+        if self.search is None and self.model_id is None and not isinstance(self.version, ById):
+            raise ValueError("a request names a model, a version id, or both, or searches")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +182,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One item under `models:`. `key` names it in the lock and in messages."""
+    """One item under `models:` or `searches:`. `key` names it in the lock and in messages.
+
+    `groups` are sorted; an entry without any is always selected.
+    """
 
     key: str
     request: Request
@@ -124,71 +198,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A whole `civsync.yaml`. `root` is relative to the manifest's folder."""
+    """A whole `civsync.yaml` with what it includes. `root` is relative to its folder.
+
+    `default_groups` are selected where no flag says otherwise, None for all groups.
+    `includes` are the other manifests that were read, by their names as written, with their
+    texts' digests, so that a short cut can tell whether one changed.
+    """
 
     root: str = "models"
     layout: Layout
     entries: tuple[Entry, ...] = ()
-
-
-def entry_key(request: Request) -> str:
-    """Return the one-line name of what `request` points at, stable under edits of the rest.
-
-    Examples: "4384@latest", "4201@130072", "@128713", '58390@newest [SD 1.5]',
-    '4201@"V5.1"'.
-    """
-    model = "" if request.model_id is None else str(request.model_id)
-    match request.version:
-        case Latest():
-            version = "latest"
-        case Newest():
-            version = "newest"
-        case ById(id=number):
-            version = str(number)
-        case ByName(name=name):
-            version = f'"{name}"'
-        case _:
-            assert_never(request.version)
-    family = f" [{request.base_model}]" if request.base_model else ""
-    return f"{model}@{version}{family}"
-
-
-def describe_request(request: Request) -> dict[str, str]:
-    """Return `request` as a flat map, key to text, sorted: what the lock records.
-
-    Two requests are the same exactly if their maps are; the keys that differ are what a
-    person has to look at.
-    """
-    facts = {
-        "target": entry_key(request),
-        "prefer.format": ", ".join(request.prefer.format),
-        "prefer.precision": ", ".join(request.prefer.precision),
-        "prefer.quant": ", ".join(request.prefer.quant),
-        "prefer.size": ", ".join(request.prefer.size),
-        "policy.pickle": "allow" if request.allow_pickle else "deny",
-        "policy.scans": ", ".join(request.scans),
-    }
-    if request.selectors:
-        facts["files"] = "; ".join(_describe_selector(each) for each in request.selectors)
-    if request.allow_unverified:
-        facts["allow_unverified"] = "true"
-    return dict(sorted(facts.items()))
-
-
-def _describe_selector(selector: FileSelector) -> str:
-    parts = [
-        f"{key}={value}"
-        for key, value in (
-            ("id", selector.id),
-            ("type", selector.type),
-            ("format", selector.format),
-            ("precision", selector.precision),
-            ("quant", selector.quant),
-            ("size", selector.size),
-            ("name", selector.name),
-        )
-        if value not in ("", None)
-    ]
-    if selector.optional:
-        parts.append("optional")
-    return " ".join(parts) or "any"
+    default_groups: tuple[str, ...] | None = ()
+    includes: tuple[str, ...] = ()

@@ -61,7 +61,9 @@ def check_file(file: RemoteFile, request: Request) -> tuple[Remark, ...]:
         if result is Scan.SUCCESS:
             continue
         verdict = f'the {kind} scan of {named} says "{result.value}"'
-        if kind in request.scans and not (result is Scan.PENDING and request.allow_unverified):
+        if kind in request.policy.scans and not (
+            result is Scan.PENDING and request.allow_unverified
+        ):
             raise UserError(Code.SCAN_MISSING, verdict, data={**data, "scan": result.value})
         remarks.append(("scan-waived", verdict))
     if not file.size:

@@ -13,7 +13,8 @@ from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, UserError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
-from civsync.core.request import Entry, describe_request
+from civsync.core.request import Entry
+from civsync.core.wording import describe_request
 from civsync.decide.case import Case, make_case, versions_for
 from civsync.decide.lookup import Asking, Catalog, look_up
 from civsync.decide.notes import Note

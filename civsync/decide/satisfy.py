@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from civsync.core.catalog import RemoteFile, Scan
 from civsync.core.lock import LockedEntry, LockedFile
-from civsync.core.request import ById, ByName, Request, describe_request
+from civsync.core.request import ById, ByName, Request
+from civsync.core.wording import describe_request
 from civsync.decide.kinds import is_pickle
 from civsync.decide.select import matches
 from civsync.decide.versions import same_name
@@ -72,9 +73,9 @@ def _file_shortfalls(request: Request, file: LockedFile) -> list[Difference]:
     found: list[Difference] = []
     if not file.sha256:
         found.append(("sha256", "", f"the hash of file {file.file_id}"))
-    if not request.allow_pickle and is_pickle(file.name, file.format):
+    if not request.policy.allow_pickle and is_pickle(file.name, file.format):
         found.append(("policy.pickle", f"{file.file_id} {file.name}", "deny"))
-    for kind in request.scans:
+    for kind in request.policy.scans:
         result = file.scan(kind) or Scan.PENDING.value
         waived = request.allow_unverified and result == Scan.PENDING.value
         if result != Scan.SUCCESS.value and not waived:

@@ -97,7 +97,7 @@ class _Chooser:
         candidates = self._candidates(selector)
         free = selector is not None and (bool(selector.format) or selector.id is not None)
         fitting = candidates if free else self._of_listed_formats(candidates)
-        allow = self._request.allow_pickle
+        allow = self._request.policy.allow_pickle
         allowed = tuple(file for file in fitting if allow or file.format != PICKLE)
         if not allowed:
             raise self._refusal(selector, fitting or candidates)
@@ -124,7 +124,7 @@ class _Chooser:
 
     def _of_listed_formats(self, files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...]:
         listed = {text.casefold() for text in self._request.prefer.format}
-        if self._request.allow_pickle:
+        if self._request.policy.allow_pickle:
             # Allowing pickles says that one will do where nothing better is; it ranks last.
             listed.add(PICKLE.casefold())
         return tuple(
@@ -145,7 +145,7 @@ class _Chooser:
 
     def _refusal(self, selector: FileSelector | None, nearest: tuple[RemoteFile, ...]) -> UserError:
         where = f'version {self._version.id} "{self._version.name}" of "{self._model.name}"'
-        denied = not self._request.allow_pickle
+        denied = not self._request.policy.allow_pickle
         if denied and nearest and all(file.format == PICKLE for file in nearest):
             lines = listing([describe_file(file) for file in nearest])
             return UserError(

@@ -7,7 +7,7 @@ from typing import assert_never
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
-from civsync.core.request import ById, ByName, Latest, Newest, Request
+from civsync.core.request import All, ById, ByName, Count, Latest, Newest, Request
 from civsync.decide.select import listing
 from civsync.documents.hints import did_you_mean
 
@@ -41,6 +41,8 @@ def find_version(model: RemoteModel, request: Request) -> RemoteVersion | None:
             alike = [version for version in versions if same_name(version.name, name)]
             found = exact or alike
             return found[0] if len(found) == 1 else None
+        case All() | Count():
+            raise NotImplementedError
         case _:
             assert_never(request.version)
 
@@ -97,7 +99,7 @@ def _wanted(request: Request, versions: Sequence[RemoteVersion]) -> tuple[str, s
             return f'version called "{name}"', did_you_mean(
                 name, [version.name for version in versions]
             )
-        case Latest() | Newest():
+        case Latest() | Newest() | All() | Count():
             return "version to choose", ""
         case _:
             assert_never(request.version)

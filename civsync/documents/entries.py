@@ -16,17 +16,18 @@ from civsync.core.request import (
     Latest,
     Newest,
     Placement,
+    Policy,
     Preference,
     Request,
     VersionSpec,
-    entry_key,
 )
+from civsync.core.wording import entry_key
 from civsync.documents.findings import Findings, flag_of, integer_of, text_of
 from civsync.documents.links import LinkError, Target, ambiguous_number, parse_target
 from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence
 from civsync.documents.preferences import read_preference, read_selectors
 from civsync.documents.templates import Kind, Template, TemplateError
-from civsync.documents.vocabulary import FILE_TYPES, PRECISIONS, SCANS, UnknownWordError
+from civsync.documents.vocabulary import FILE_TYPES, PRECISIONS, UnknownWordError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,8 @@ class Defaults:
     """What the whole manifest says about every entry."""
 
     prefer: Preference = field(default_factory=Preference)
-    allow_pickle: bool = False
-    scans: tuple[str, ...] = SCANS
+    policy: Policy = field(default_factory=Policy)
+    exclude_newer: str = ""
 
 
 def read_entry(node: Node, key: str, defaults: Defaults, findings: Findings) -> Entry | None:
@@ -104,7 +105,9 @@ def _long_entry(node: Mapping, key: str, defaults: Defaults, findings: Findings)
         request,
         base_model=text_of(node.get("base_model")),
         selectors=selectors or request.selectors,
-        allow_pickle=defaults.allow_pickle if allow_pickle is None else allow_pickle,
+        policy=request.policy
+        if allow_pickle is None
+        else replace(request.policy, allow_pickle=allow_pickle),
         allow_unverified=flag_of(node.get("allow_unverified")) or False,
     )
     return _entry(
@@ -149,8 +152,8 @@ def _request(target: Target, version: VersionSpec, defaults: Defaults) -> Reques
         version=version,
         selectors=selectors,
         prefer=prefer,
-        allow_pickle=defaults.allow_pickle,
-        scans=defaults.scans,
+        policy=defaults.policy,
+        exclude_newer=defaults.exclude_newer,
     )
 
 

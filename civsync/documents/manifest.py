@@ -11,7 +11,7 @@ from typing import Final
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.names import UnsafePathError, parse_path
-from civsync.core.request import ById, Entry, Layout, Manifest, Preference
+from civsync.core.request import ById, Entry, Layout, Manifest, Policy, Preference
 from civsync.documents.entries import Defaults, read_entry, read_template, refuse_for_now
 from civsync.documents.findings import Findings, text_of
 from civsync.documents.layouts import (
@@ -76,8 +76,10 @@ def _defaults(node: Mapping, findings: Findings) -> Defaults:
     refuse_for_now(policy.get("license"), "policy.license", findings)
     return Defaults(
         prefer=prefer,
-        allow_pickle=text_of(policy.get("pickle")) == "allow",
-        scans=read_scans(policy.get("scans")),
+        policy=Policy(
+            allow_pickle=text_of(policy.get("pickle")) == "allow",
+            scans=read_scans(policy.get("scans")),
+        ),
     )
 
 

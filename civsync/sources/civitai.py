@@ -26,6 +26,7 @@ from civsync.core.questions import (
     AskModels,
     AskModelsOfVersions,
     AskOwners,
+    AskPage,
     AskVersion,
     Models,
     Owners,
@@ -117,6 +118,8 @@ class CivitaiSource:
                 return await self._single("model-versions", number, _read_version_of(number))
             case AskOwners(sha256s=sha256s):
                 return await self._owners(sha256s)
+            case AskPage():
+                raise NotImplementedError
             case _:
                 assert_never(question)
 

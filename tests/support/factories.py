@@ -27,11 +27,12 @@ from civsync.core.request import (
     Manifest,
     Newest,
     Placement,
+    Policy,
     Preference,
     Request,
     VersionSpec,
-    entry_key,
 )
+from civsync.core.wording import entry_key
 from civsync.decide.resolve import Resolution, never, resolve
 
 PLACE = Place(document="civsync.yaml", line=1, column=1)
@@ -168,9 +169,8 @@ def request(
         base_model=base_model,
         selectors=tuple(selectors),
         prefer=prefer or Preference(),
-        allow_pickle=allow_pickle,
+        policy=Policy(allow_pickle=allow_pickle, scans=scans),
         allow_unverified=allow_unverified,
-        scans=scans,
     )
 
 

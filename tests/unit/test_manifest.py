@@ -17,6 +17,7 @@ from civsync.core.request import (
     Manifest,
     Newest,
     Placement,
+    Policy,
     Preference,
     Request,
     VersionSpec,
@@ -89,8 +90,7 @@ def test_a_whole_manifest_is_read_with_its_defaults_applied() -> None:
             version=version,
             base_model=base_model,
             prefer=prefer,
-            allow_pickle=True,
-            scans=("virus",),
+            policy=Policy(allow_pickle=True, scans=("virus",)),
         )
 
     def place(line: int, index: int) -> Place:
@@ -122,9 +122,8 @@ def test_a_whole_manifest_is_read_with_its_defaults_applied() -> None:
                 prefer=Preference(
                     format=("GGUF", "SafeTensor"), precision=("fp32",), size=("full",)
                 ),
-                allow_pickle=False,
+                policy=Policy(scans=("virus",)),
                 allow_unverified=True,
-                scans=("virus",),
             ),
             placement=Placement(directory="checkpoints/photo", filename="realistic-vision.{ext}"),
             priority=10,
@@ -201,7 +200,7 @@ def test_an_empty_list_of_wishes_is_a_wish() -> None:
 
 def test_scans_may_be_switched_off() -> None:
     read = read_manifest("version: 1\npolicy: {scans: []}\nmodels: [{model: 1}]\n")
-    assert read.entries[0].request.scans == ()
+    assert read.entries[0].request.policy.scans == ()
 
 
 NONE = "models: []\n"
