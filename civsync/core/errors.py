@@ -107,12 +107,22 @@ class UserError(CivsyncError):
 
 
 class DocumentError(UserError):
-    """A document has problems; all of them are here, in the order of their places."""
+    """A document, or what it includes, has problems; all are here, in the order of their places.
+
+    Documents come in the order in which they were first named.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
+        problems = tuple(problems)
+        documents = list(dict.fromkeys(problem.place.document for problem in problems))
         self.problems = tuple(
-            sorted(problems, key=lambda p: (p.place.line or 0, p.place.column or 0))
-        )
+            sorted(
+                problems,
+                key=lambda p: (
+                    documents.index(p.place.document), p.place.line or 0, p.place.column or 0,
+                ),
+            )
+        )  # fmt: skip
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         super().__init__(

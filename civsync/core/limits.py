@@ -21,6 +21,10 @@ LOCK_BYTES: Final = 1 * GIB
 DOCUMENT_DEPTH: Final = 40
 """Nesting of YAML and JSON; ours need eight, and Python's own stack ends near a thousand."""
 
+INCLUDES: Final = 100
+"""Manifests that one manifest may include in all: a link to a folder of its own could go on
+for ever under new names, and every one of them is looked at in a run with nothing to do."""
+
 # --- names ----------------------------------------------------------------------------
 
 NAME_BYTES: Final = 200

@@ -201,8 +201,8 @@ class Manifest:
     """A whole `civsync.yaml` with what it includes. `root` is relative to its folder.
 
     `default_groups` are selected where no flag says otherwise, None for all groups.
-    `includes` are the other manifests that were read, by their names as written, with their
-    texts' digests, so that a short cut can tell whether one changed.
+    `includes` are the other manifests that were read, by their paths relative to this one's
+    folder, in the order in which they were read.
     """
 
     root: str = "models"
