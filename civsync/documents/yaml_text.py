@@ -16,8 +16,10 @@ import yaml
 
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
-from civsync.core.limits import DOCUMENT_DEPTH, JSON_INT_DIGITS, MANIFEST_BYTES
+from civsync.core.limits import DOCUMENT_DEPTH, MANIFEST_BYTES
+from civsync.documents.core_schema import LongNumberError, plain_value
 from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value, key_path
+from civsync.documents.spans import Mark, Span, build_spans
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -41,17 +43,31 @@ def parse_yaml(source: str | bytes, *, name: str, size: int = MANIFEST_BYTES) ->
     return _Reading(name).read(source, size)
 
 
-_NULL: Final = frozenset(["", "~", "null", "Null", "NULL"])
-_BOOL: Final = {
-    "true": True, "True": True, "TRUE": True,
-    "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-_NUMBER_START: Final = frozenset("+-.0123456789")
-_INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
-    r"|\.(?:nan|NaN|NAN)"
-)
+def parse_spans(text: str) -> Span | None:
+    """Say where everything stands in a text that `parse_yaml` read without a fault.
+
+    None where there is nothing. The text has no byte order mark.
+    """
+    return build_spans(text, _marks(text))
+
+
+def _marks(text: str) -> Iterator[Mark]:
+    for event in yaml.parse(text, Loader=_Loader):
+        start = event.start_mark.index if event.start_mark else 0
+        end = event.end_mark.index if event.end_mark else start
+        match event:
+            case yaml.ScalarEvent():
+                yield Mark("scalar", start, end, event.value)
+            case yaml.MappingStartEvent():
+                yield Mark("mapping", start, end, flow=bool(event.flow_style))
+            case yaml.SequenceStartEvent():
+                yield Mark("sequence", start, end, flow=bool(event.flow_style))
+            case yaml.CollectionEndEvent():
+                yield Mark("end", start, end)
+            case _:
+                pass
+
+
 _NOT_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is not `c-printable` (YAML 1.2.2, section 5.1)."""
 
@@ -185,24 +201,11 @@ class _Reading:
         return Scalar(value=value, text=event.value, plain=plain, line=line, column=column)
 
     def _resolved(self, text: str, line: int, column: int) -> Value:
-        """Return the value of a plain scalar (YAML 1.2.2, section 10.3.2)."""
-        if text in _NULL:
-            return None
-        if text in _BOOL:
-            return _BOOL[text]
-        if text[0] not in _NUMBER_START:
+        try:
+            return plain_value(text)
+        except LongNumberError as error:
+            self._note(Code.MANIFEST_SYNTAX, str(error), line, column, "Quote it if it is text.")
             return text
-        is_int = _INT.fullmatch(text) is not None
-        if not is_int and not _FLOAT.fullmatch(text):
-            return text
-        if len(text) > JSON_INT_DIGITS:
-            message = f"a number of {len(text)} digits is refused"
-            self._note(Code.MANIFEST_SYNTAX, message, line, column, "Quote it if it is text.")
-            return text
-        if not is_int:
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        return int(text, base)
 
     def _open(self, node: _OpenSequence | _OpenMapping) -> None:
         if len(self.stack) >= DOCUMENT_DEPTH:
