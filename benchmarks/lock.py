@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from civsync.cli.main import GC_THRESHOLD
-from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
+from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import parse_path
 from civsync.core.request import Latest, Request
 from civsync.core.wording import describe_request, entry_key
@@ -30,25 +30,6 @@ def entry(number: int) -> LockedEntry:
     return LockedEntry(
         key=entry_key(request),
         request=describe_request(request),
-        models=(
-            LockedModel(
-                id=number + 1000,
-                name=f"Model number {number}",
-                type="LORA",
-                creator="somebody",
-                tag="style",
-                license=("commercial-image", "commercial-rent-civit", "derivatives"),
-            ),
-        ),
-        versions=(
-            LockedVersion(
-                id=number + 5000,
-                model_id=number + 1000,
-                name="v1.0",
-                base_model="SDXL 1.0",
-                published_at="2025-03-01T00:00:00Z",
-            ),
-        ),
         files=(
             LockedFile(
                 path=parse_path(f"loras/{name}"),
@@ -64,6 +45,14 @@ def entry(number: int) -> LockedEntry:
                 hashes={**hashes, "BLAKE3": digest, "CRC32": digest[:8]},
                 pickle_scan="Success",
                 virus_scan="Success",
+                model=f"Model number {number}",
+                model_type="LORA",
+                creator="somebody",
+                tag="style",
+                license="commercial-image, commercial-rent-civit, derivatives",
+                version="v1.0",
+                base_model="SDXL 1.0",
+                published_at="2025-03-01T00:00:00Z",
             ),
         ),
     )

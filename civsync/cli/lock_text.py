@@ -65,7 +65,7 @@ def _line(change: Change, output: Output) -> str:
     entry = change.new or change.old
     if entry is None:
         return ""
-    model = entry.models[0].name if entry.models else change.key
+    model = entry.files[0].model if entry.files else change.key
     version = _names(change.new or change.old)
     was = _names(change.old) if change.old and change.new else version
     versions = f"{was} → {version}" if was != version else version
@@ -86,7 +86,7 @@ def _kind(old: LockedEntry | None, new: LockedEntry) -> str:
 
 
 def _model(entry: LockedEntry) -> int | str:
-    return entry.models[0].id if entry.models else entry.key
+    return entry.files[0].model_id if entry.files and not entry.is_search else entry.key
 
 
 def _content(file: LockedFile) -> tuple[int, int, str]:
@@ -94,4 +94,4 @@ def _content(file: LockedFile) -> tuple[int, int, str]:
 
 
 def _names(entry: LockedEntry | None) -> str:
-    return ", ".join(version.name for version in entry.versions) if entry else ""
+    return ", ".join(dict.fromkeys(file.version for file in entry.files)) if entry else ""

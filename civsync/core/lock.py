@@ -12,39 +12,14 @@ from civsync.core.names import SafePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockedModel:
-    """What is remembered of a model: the raw values of template fields, and its license.
-
-    `license` holds the permissions that the creator gives, as `License.words` spells them.
-    """
-
-    id: int
-    name: str
-    type: str
-    creator: str = ""
-    tag: str = ""
-    nsfw: bool = False
-    license: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedVersion:
-    """What is remembered of a version."""
-
-    id: int
-    model_id: int
-    name: str
-    base_model: str = ""
-    published_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
-    """One file: where it goes, and which bytes it is.
+    """One file: where it goes, which bytes it is, and what is remembered of its origin.
 
     `path` is relative to the root. `size` in bytes; `sha256` in lower case. `hashes` are
     all other ones the API gave. `owner_version_id` is the version to download from where
-    that is another one (a linked VAE).
+    that is another one (a linked VAE). `model`, `version` and the rest are the raw values of
+    template fields; `license` lists what the creator allows, as `License.words` spells it,
+    with commas; `rating` is one of RATINGS, "" where Civitai gave none.
     """
 
     path: SafePath
@@ -53,6 +28,7 @@ class LockedFile:
     model_id: int
     version_id: int
     file_id: int
+    owner_version_id: int | None = None
     name: str
     type: str
     format: str = ""
@@ -62,7 +38,16 @@ class LockedFile:
     hashes: Mapping[str, str] = field(default_factory=dict)
     pickle_scan: str = ""
     virus_scan: str = ""
-    owner_version_id: int | None = None
+    model: str = ""
+    model_type: str = ""
+    creator: str = ""
+    tag: str = ""
+    nsfw: bool = False
+    rating: str = ""
+    license: str = ""
+    version: str = ""
+    base_model: str = ""
+    published_at: str = ""
 
     def scan(self, kind: str) -> str:
         """Return the result of the scan named "pickle" or "virus", "" if there is none."""
@@ -80,20 +65,38 @@ class LockedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A version that is newer than the locked one and still sold as early access.
+
+    `until` is the date on which that ends, "" where Civitai does not say.
+    """
+
+    version_id: int
+    version: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedEntry:
     """One entry of the manifest, resolved. `request` is `describe_request` of it.
 
-    `priority` orders downloads, greatest first. `gone` is set by an upgrade that found the
-    model nowhere; its files stay wanted.
+    `groups` are sorted. `priority` orders downloads, greatest first. `gone` is set by an
+    upgrade that found the model nowhere; its files stay wanted. `waiting` are versions that
+    will be free later, in the order of their ids.
     """
 
     key: str
     request: Mapping[str, str]
-    models: tuple[LockedModel, ...] = ()
-    versions: tuple[LockedVersion, ...] = ()
-    files: tuple[LockedFile, ...] = ()
+    groups: tuple[str, ...] = ()
     priority: int = 0
     gone: bool = False
+    waiting: tuple[Waiting, ...] = ()
+    files: tuple[LockedFile, ...] = ()
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the entry holds what a search found."""
+        return self.key.startswith("?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +119,12 @@ class Lock:
         return None
 
 
+def model_in_key(key: str) -> int | None:
+    """Return the model id that an entry's key begins with, if it does."""
+    model = key.partition("@")[0]
+    return int(model) if model.isdecimal() and len(model) <= len(str(MAX_ID)) else None
+
+
 def sort_key(key: str) -> tuple[int, str]:
     """Order entries by model id as a number, then by the rest of their key."""
-    model = key.partition("@")[0]
-    is_id = model.isdecimal() and len(model) <= len(str(MAX_ID))
-    return (int(model) if is_id else 0, key)
+    return (model_in_key(key) or 0, key)

@@ -1,6 +1,6 @@
 """What is known of one entry before and after Civitai was asked, and which versions will do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -61,9 +61,15 @@ def make_case(
         fresh=fresh,
         satisfied=not differing_keys(entry.request, before)
         and not shortfalls(entry.request, before),
-        version=before.versions[0].id if sound and len(before.versions) == 1 else None,
+        version=_only(file.version_id for file in before.files) if sound else None,
         known=known_of(before if sound else None, files),
     )
+
+
+def _only(values: Iterable[int]) -> int | None:
+    """Return the one value that all of `values` are, if they are."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else None
 
 
 def versions_for(case: Case, catalog: Catalog) -> list[tuple[RemoteModel, RemoteVersion]]:

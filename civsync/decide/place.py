@@ -7,13 +7,13 @@ Unicode: all that would are told apart by their file ids.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Generic
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
-from civsync.core.lock import LockedEntry, LockedFile, LockedModel, LockedVersion, sort_key
+from civsync.core.lock import LockedEntry, LockedFile, sort_key
 from civsync.core.names import (
     SafeName,
     SafePath,
@@ -36,13 +36,13 @@ def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEnt
     """Return `entries` in the order of their keys, with paths and priority as `manifest` says.
 
     Entries that the manifest does not know are left out. Raises UserError lock-invalid if
-    a file's model or version is not recorded with it, or one file id has two contents.
+    one file id has two contents.
     """
     wanted = {entry.key: entry for entry in manifest.entries}
     known = sorted((each for each in entries if each.key in wanted), key=lambda e: sort_key(e.key))
     renderer = _Renderer(manifest.layout)
     sites = [
-        [renderer.site(locked, file, wanted[locked.key].placement) for file in locked.files]
+        [renderer.site(file, wanted[locked.key].placement) for file in locked.files]
         for locked in known
     ]
     _part([site for group in sites for site in group])
@@ -109,33 +109,24 @@ class _Site:
         self.directory, self.name, self.path = other.directory, other.name, other.path
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What templates may tell of one file."""
-
-    model: LockedModel
-    version: LockedVersion
-    file: LockedFile
-
-
-_VALUES: Final[Mapping[str, Callable[[_Facts], str]]] = MappingProxyType(
+_VALUES: Final[Mapping[str, Callable[[LockedFile], str]]] = MappingProxyType(
     {
-        "type": lambda facts: facts.model.type,
-        "base_model": lambda facts: facts.version.base_model,
-        "creator": lambda facts: facts.model.creator,
-        "model": lambda facts: facts.model.name,
-        "model_id": lambda facts: str(facts.model.id),
-        "version": lambda facts: facts.version.name,
-        "version_id": lambda facts: str(facts.version.id),
-        "file_id": lambda facts: str(facts.file.file_id),
-        "name": lambda facts: _split(facts.file)[0],
-        "ext": lambda facts: _split(facts.file)[1],
-        "format": lambda facts: facts.file.format,
-        "precision": lambda facts: facts.file.precision,
-        "quant": lambda facts: facts.file.quant,
-        "size": lambda facts: facts.file.size_class,
-        "nsfw": lambda facts: "nsfw" if facts.model.nsfw else "sfw",
-        "tag": lambda facts: facts.model.tag,
+        "type": lambda file: file.model_type,
+        "base_model": lambda file: file.base_model,
+        "creator": lambda file: file.creator,
+        "model": lambda file: file.model,
+        "model_id": lambda file: str(file.model_id),
+        "version": lambda file: file.version,
+        "version_id": lambda file: str(file.version_id),
+        "file_id": lambda file: str(file.file_id),
+        "name": lambda file: _split(file)[0],
+        "ext": lambda file: _split(file)[1],
+        "format": lambda file: file.format,
+        "precision": lambda file: file.precision,
+        "quant": lambda file: file.quant,
+        "size": lambda file: file.size_class,
+        "nsfw": lambda file: "nsfw" if file.nsfw else "sfw",
+        "tag": lambda file: file.tag,
     }
 )
 """The raw value of every field of a template."""
@@ -156,18 +147,18 @@ class _Filler(Generic[Rendered]):
         self._template = template
         self._rendered: dict[tuple[str, ...], Rendered] = {}
 
-    def shared(self, facts: _Facts) -> Rendered:
+    def shared(self, file: LockedFile) -> Rendered:
         """Return what many files may have in common."""
-        values = tuple([_VALUES[name](facts) for name in self._used])
+        values = tuple([_VALUES[name](file) for name in self._used])
         if values not in self._rendered:
             fields = dict(zip(self._used, values, strict=True))
             self._rendered[values] = self._template.render(fields)
         return self._rendered[values]
 
-    def own(self, facts: _Facts) -> Rendered:
+    def own(self, file: LockedFile) -> Rendered:
         """Return what is the file's own; its id is put in where the values were not safe."""
-        fields = {name: _VALUES[name](facts) for name in self._used}
-        return self._template.render(fields, mark=facts.file.file_id)
+        fields = {name: _VALUES[name](file) for name in self._used}
+        return self._template.render(fields, mark=file.file_id)
 
 
 class _Renderer:
@@ -178,40 +169,26 @@ class _Renderer:
         self._directories: dict[str, _Filler[SafePath]] = {}
         self._names: dict[str, _Filler[SafeName]] = {}
 
-    def site(self, locked: LockedEntry, file: LockedFile, placement: Placement) -> _Site:
-        facts = _facts(locked, file)
+    def site(self, file: LockedFile, placement: Placement) -> _Site:
         text = directory_template(
             self._layout,
             placement,
-            model_type=facts.model.type,
+            model_type=file.model_type,
             file_type=file.type,
             file_format=file.format,
         )
         if text not in self._directories:
             self._directories[text] = _Filler(Template.parse(text, kind="directory"))
-        directory = self._directories[text].shared(facts)
-        return _Site(file, directory, self._name(placement.filename, facts))
+        directory = self._directories[text].shared(file)
+        return _Site(file, directory, self._name(placement.filename, file))
 
-    def _name(self, text: str | None, facts: _Facts) -> SafeName:
+    def _name(self, text: str | None, file: LockedFile) -> SafeName:
         if text is None:
-            own = facts.file.name.rstrip(". ")
-            return safe_name(own or EMPTY, mark=facts.file.file_id)
+            own = file.name.rstrip(". ")
+            return safe_name(own or EMPTY, mark=file.file_id)
         if text not in self._names:
             self._names[text] = _Filler(Template.parse(text, kind="filename"))
-        return self._names[text].own(facts)
-
-
-def _facts(locked: LockedEntry, file: LockedFile) -> _Facts:
-    for model in locked.models:
-        if model.id == file.model_id:
-            for version in locked.versions:
-                if version.id == file.version_id:
-                    return _Facts(model, version, file)
-    raise UserError(
-        Code.LOCK_INVALID,
-        f"the lock does not say what model and version file {file.file_id} belongs to",
-        subject=locked.key,
-    )
+        return self._names[text].own(file)
 
 
 def _part(sites: Sequence[_Site]) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError
-from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
+from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import SafePath, safe_name
 from civsync.decide.kinds import extension
 from civsync.decide.policy import Remark
@@ -21,21 +21,31 @@ _ACCEPT: Final = "Find out why; to accept it, delete the entry from civsync.lock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the lock says already, by id; for files, the one of this entry or of any other."""
+    """What the lock says already, by id.
 
-    models: Mapping[int, LockedModel] = field(default_factory=dict)
-    versions: Mapping[int, LockedVersion] = field(default_factory=dict)
-    files: Mapping[int, LockedFile] = field(default_factory=dict)
+    `models` and `versions` are any locked file of them in this entry, `own` the files of
+    this entry, `others` those of the whole lock.
+    """
+
+    models: Mapping[int, LockedFile] = field(default_factory=dict)
+    versions: Mapping[int, LockedFile] = field(default_factory=dict)
+    own: Mapping[int, LockedFile] = field(default_factory=dict)
+    others: Mapping[int, LockedFile] = field(default_factory=dict)
+
+    def file(self, file_id: int) -> LockedFile | None:
+        """Return what the lock says of a file: in this entry, else in any other."""
+        return self.own.get(file_id) or self.others.get(file_id)
 
 
 def known_of(before: LockedEntry | None, files: Mapping[int, LockedFile]) -> Known:
     """Return what one entry goes by: what it was locked as, and the `files` of the whole lock."""
     if before is None:
-        return Known(files=files)
+        return Known(others=files)
     return Known(
-        models={model.id: model for model in before.models},
-        versions={version.id: version for version in before.versions},
-        files={**files, **{file.file_id: file for file in before.files}},
+        models={file.model_id: file for file in before.files},
+        versions={file.version_id: file for file in before.files},
+        own={file.file_id: file for file in before.files},
+        others=files,
     )
 
 
@@ -48,41 +58,6 @@ def files_of(lock: Lock) -> dict[int, LockedFile]:
     return found
 
 
-def record_model(model: RemoteModel, known: Known, *, fresh: bool) -> LockedModel:
-    """Return what the lock remembers of a model."""
-    before = known.models.get(model.id)
-    if before is not None and not fresh:
-        return before
-    if before is not None and not model.whole:
-        # The endpoint of a version says nothing of creator, tags and license.
-        return replace(before, name=model.name, type=model.type, nsfw=model.nsfw)
-    return LockedModel(
-        id=model.id,
-        name=model.name,
-        type=model.type,
-        creator=model.creator,
-        tag=model.tags[0] if model.tags else "",
-        nsfw=model.nsfw,
-        license=model.license.words,
-    )
-
-
-def record_version(
-    version: RemoteVersion, model: RemoteModel, known: Known, *, fresh: bool
-) -> LockedVersion:
-    """Return what the lock remembers of a version."""
-    before = known.versions.get(version.id)
-    if before is not None and not fresh:
-        return before
-    return LockedVersion(
-        id=version.id,
-        model_id=model.id,
-        name=version.name,
-        base_model=version.base_model,
-        published_at=version.published_at,
-    )
-
-
 def record_file(
     file: RemoteFile, version: RemoteVersion, model: RemoteModel, known: Known, *, fresh: bool
 ) -> tuple[LockedFile, Sequence[Remark]]:
@@ -93,7 +68,7 @@ def record_file(
     IntegrityError content-changed if this file id had another SHA-256, or another size
     when its hash was recorded.
     """
-    before = known.files.get(file.id)
+    before = known.file(file.id)
     remarks: list[Remark] = []
     name = file.name
     sha256 = file.sha256 or ""
@@ -141,5 +116,42 @@ def record_file(
         pickle_scan=file.pickle_scan.value,
         virus_scan=file.virus_scan.value,
         owner_version_id=owner,
+        model=model.name,
+        model_type=model.type,
+        creator=model.creator,
+        tag=model.tags[0] if model.tags else "",
+        nsfw=model.nsfw,
+        rating=version.rating,
+        license=", ".join(model.license.words),
+        version=version.name,
+        base_model=version.base_model,
+        published_at=version.published_at or "",
     )
-    return locked, remarks
+    locked = _with_version(locked, known.versions.get(version.id), fresh=fresh)
+    return _with_model(locked, known.models.get(model.id), fresh=fresh, whole=model.whole), remarks
+
+
+def _with_model(
+    locked: LockedFile, before: LockedFile | None, *, fresh: bool, whole: bool
+) -> LockedFile:
+    """Keep what the lock says of the model, unless it shall follow what Civitai says."""
+    if before is None or (fresh and whole):
+        return locked
+    # The endpoint of a version says nothing of creator, tags and license.
+    locked = replace(locked, creator=before.creator, tag=before.tag, license=before.license)
+    if fresh:
+        return locked
+    return replace(locked, model=before.model, model_type=before.model_type, nsfw=before.nsfw)
+
+
+def _with_version(locked: LockedFile, before: LockedFile | None, *, fresh: bool) -> LockedFile:
+    """Keep what the lock says of the version, unless it shall follow what Civitai says."""
+    if before is None or fresh:
+        return locked
+    return replace(
+        locked,
+        version=before.version,
+        base_model=before.base_model,
+        published_at=before.published_at,
+        rating=before.rating,
+    )

@@ -20,12 +20,7 @@ from civsync.decide.lookup import Asking, Catalog, look_up
 from civsync.decide.notes import Note
 from civsync.decide.owners import Linked, find_owners
 from civsync.decide.policy import check_file, check_version
-from civsync.decide.record import (
-    files_of,
-    record_file,
-    record_model,
-    record_version,
-)
+from civsync.decide.record import files_of, record_file
 from civsync.decide.select import choose_files
 
 
@@ -104,7 +99,7 @@ def _kept(case: Case, catalog: Catalog, error: CivsyncError) -> _Outcome:
     unserved = isinstance(error, RegistryError) or error.code is Code.UNLOCKABLE
     if not unseen and not (unserved and case.satisfied):
         return _Outcome(case=case, locked=before, failure=error)
-    shown = any(catalog.version(version.id) for version in before.versions)
+    shown = any(catalog.version(file.version_id) for file in before.files)
     gone = case.fresh and unseen and not shown
     note = Note(
         code="gone" if gone else "kept",
@@ -149,8 +144,6 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> _Ou
         locked=LockedEntry(
             key=case.entry.key,
             request=describe_request(request),
-            models=(record_model(model, case.known, fresh=case.fresh),),
-            versions=(record_version(version, model, case.known, fresh=case.fresh),),
             files=tuple(files),
             priority=case.entry.priority,
         ),

@@ -48,24 +48,17 @@ def shortfalls(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
 
 def version_shortfalls(request: Request, locked: LockedEntry) -> list[Difference]:
     """Return where the locked versions are others than `request` may lead to."""
-    models = {model.id for model in locked.models}
-    versions = {version.id: version for version in locked.versions}
     found: list[Difference] = []
+    wanted = request.version
     for file in locked.files:
-        version = versions.get(file.version_id)
-        if version is None or file.model_id not in models:
-            found.append(("version", f"no record of version {file.version_id}", "a record"))
-            continue
-        if request.model_id not in (None, file.model_id) or version.model_id != file.model_id:
-            found.append(("model", str(file.model_id), str(request.model_id or version.model_id)))
-        if isinstance(request.version, ById) and request.version.id != version.id:
-            found.append(("version", str(version.id), str(request.version.id)))
-        if isinstance(request.version, ByName) and not same_name(
-            request.version.name, version.name
-        ):
-            found.append(("version", version.name, request.version.name))
-        if request.base_model and not same_name(request.base_model, version.base_model):
-            found.append(("base_model", version.base_model, request.base_model))
+        if request.model_id not in (None, file.model_id):
+            found.append(("model", str(file.model_id), str(request.model_id)))
+        if isinstance(wanted, ById) and wanted.id != file.version_id:
+            found.append(("version", str(file.version_id), str(wanted.id)))
+        if isinstance(wanted, ByName) and not same_name(wanted.name, file.version):
+            found.append(("version", file.version, wanted.name))
+        if request.base_model and not same_name(request.base_model, file.base_model):
+            found.append(("base_model", file.base_model, request.base_model))
     return found
 
 

@@ -2,12 +2,13 @@
 
 import random
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from civsync.core.errors import DocumentError
-from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
+from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting
 from civsync.core.names import parse_path
 from civsync.documents.lock import read_lock, write_lock
 from support.lock_values import digest, locks
@@ -18,9 +19,9 @@ SMALL = Lock(
     entries=(
         LockedEntry(
             key="1@latest",
-            request={"target": "1@latest"},
-            models=(LockedModel(id=1, name="m", type="LORA", license=("no-credit",)),),
-            versions=(LockedVersion(id=2, model_id=1, name="v"),),
+            request={"policy.pickle": "deny"},
+            groups=("a",),
+            waiting=(Waiting(version_id=9, version="v9"),),
             files=(
                 LockedFile(
                     path=parse_path("loras/a.safetensors"),
@@ -33,6 +34,8 @@ SMALL = Lock(
                     type="Model",
                     hashes={"CRC32": "00"},
                     owner_version_id=4,
+                    model="m",
+                    license="no-credit",
                 ),
                 LockedFile(
                     path=parse_path("vae/é.pt"),
@@ -74,14 +77,10 @@ def test_the_order_of_entries_and_keys_leaves_no_trace(lock: Lock, chance: rando
     entries = list(lock.entries)
     chance.shuffle(entries)
     shuffled = [
-        LockedEntry(
-            key=entry.key,
+        replace(
+            entry,
             request=dict(reversed(list(entry.request.items()))),
-            models=tuple(reversed(entry.models)),
-            versions=tuple(reversed(entry.versions)),
             files=tuple(sorted(entry.files, key=lambda file: file.path, reverse=True)),
-            priority=entry.priority,
-            gone=entry.gone,
         )
         for entry in entries
     ]

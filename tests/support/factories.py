@@ -11,9 +11,11 @@ from civsync.core.questions import (
     AskModels,
     AskModelsOfVersions,
     AskOwners,
+    AskPage,
     AskVersion,
     Models,
     Owners,
+    Page,
     Question,
     QuestionAnswer,
 )
@@ -30,6 +32,7 @@ from civsync.core.request import (
     Policy,
     Preference,
     Request,
+    Search,
     VersionSpec,
 )
 from civsync.core.wording import entry_key
@@ -247,6 +250,23 @@ class Library:
                 return Models(self._narrowed({number} - self.version_hides))
             case AskOwners(sha256s=hashes):
                 return Owners({each: self.owners[each] for each in hashes if each in self.owners})
+            case AskPage(search=search, cursor=cursor, size=size):
+                return self._page(search, int(cursor or 0), size)
+
+    def _page(self, search: Search, start: int, size: int) -> Page:
+        """Show a page of the models that `search` means, by id; a place is the cursor."""
+        if search.username and search.username not in {m.creator for m in self.models.values()}:
+            return Page((), found=False)
+        hits = [
+            model
+            for number, model in sorted(self.models.items())
+            if number not in self.batch_hides
+            and search.username in ("", model.creator)
+            and search.tag in ("", *model.tags)
+            and (not search.types or model.type in search.types)
+        ]
+        end = start + size
+        return Page(tuple(hits[start:end]), cursor=str(end) if end < len(hits) else "")
 
     def _whole(
         self, ids: Sequence[int], hidden: frozenset[int], dropped: frozenset[int]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from civsync.core.disk import Owned, Receipt, Stamp
 from civsync.core.limits import MAX_ID
-from civsync.core.lock import Lock, LockedEntry, LockedFile, LockedModel, LockedVersion
+from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, sort_key
 from civsync.core.names import SafePath, collision_key, parse_path, safe_name
 
 
@@ -30,23 +30,16 @@ def locked_file(
         file_id=model_id * 100,
         name=path.rpartition("/")[2],
         type="Model",
+        model=f"model{model_id}",
+        model_type="LORA",
+        version=f"v{version_id or model_id * 10}",
     )
 
 
 def locked_entry(*files: LockedFile, key: str = "") -> LockedEntry:
-    """Return an entry with these files and the models and versions that they belong to."""
-    models = {file.model_id for file in files}
-    versions = {(file.version_id, file.model_id) for file in files}
-    return LockedEntry(
-        key=key or f"{min(models, default=1)}@latest",
-        request={"target": key},
-        models=tuple(LockedModel(id=each, name=f"model{each}", type="LORA") for each in models),
-        versions=tuple(
-            LockedVersion(id=version, model_id=model, name=f"v{version}")
-            for version, model in versions
-        ),
-        files=files,
-    )
+    """Return an entry with these files."""
+    ids = [file.model_id for file in files]
+    return LockedEntry(key=key or f"{min(ids, default=1)}@latest", request={}, files=files)
 
 
 def lock_of(*entries: LockedEntry) -> Lock:
@@ -97,13 +90,13 @@ NAMES = TEXTS.map(safe_name)
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: parse_path("/".join(parts)))
 KEYS = st.builds(
     "{}@{}".format,
-    IDS.map(str) | st.just(""),
+    IDS.map(str) | st.sampled_from(["", "?tag=a"]),
     st.text(string.ascii_letters + string.digits + ' "[]é', max_size=8),
 )
 LICENSES = st.lists(
     st.sampled_from(["commercial-image", "commercial-sell", "derivatives", "no-credit"]),
     unique=True,
-).map(lambda words: tuple(sorted(words)))
+).map(lambda words: ", ".join(sorted(words)))
 
 
 @st.composite
@@ -133,6 +126,16 @@ def entries(draw: st.DrawFn) -> LockedEntry:
             pickle_scan=draw(st.sampled_from(["", "Success", "Danger"])),
             virus_scan=draw(TEXTS),
             owner_version_id=draw(st.none() | IDS),
+            model=draw(TEXTS),
+            model_type=draw(TEXTS),
+            creator=draw(TEXTS),
+            tag=draw(TEXTS),
+            nsfw=draw(st.booleans()),
+            rating=draw(st.sampled_from(["", "PG", "XXX"])),
+            license=draw(LICENSES),
+            version=draw(TEXTS),
+            base_model=draw(TEXTS),
+            published_at=draw(st.sampled_from(["", "2025-03-01T00:00:00Z"])),
         )
         for version_id, model_id in versions
         for path in draw(st.lists(PATHS, max_size=2))
@@ -140,27 +143,11 @@ def entries(draw: st.DrawFn) -> LockedEntry:
     return LockedEntry(
         key=draw(KEYS),
         request=draw(WORDS),
-        models=tuple(
-            LockedModel(
-                id=each,
-                name=draw(TEXTS),
-                type=draw(TEXTS),
-                creator=draw(TEXTS),
-                tag=draw(TEXTS),
-                nsfw=draw(st.booleans()),
-                license=draw(LICENSES),
-            )
-            for each in models
-        ),
-        versions=tuple(
-            LockedVersion(
-                id=version_id,
-                model_id=model_id,
-                name=draw(TEXTS),
-                base_model=draw(TEXTS),
-                published_at=draw(st.none() | st.just("2025-03-01T00:00:00Z")),
-            )
-            for version_id, model_id in sorted(versions)
+        groups=tuple(sorted(draw(st.sets(st.sampled_from(["a", "b", "sd15"]))))),
+        waiting=draw(
+            st.lists(
+                st.builds(Waiting, version_id=IDS, version=TEXTS, until=TEXTS), max_size=2
+            ).map(tuple)
         ),
         files=tuple(sorted(files, key=lambda file: (file.path, file.file_id))),
         priority=draw(st.integers(min_value=-5, max_value=5)),
@@ -194,8 +181,7 @@ def _key(entry: LockedEntry) -> str:
 
 
 def _order(entry: LockedEntry) -> tuple[int, str]:
-    model = entry.key.partition("@")[0]
-    return (int(model) if model else 0, entry.key)
+    return sort_key(entry.key)
 
 
 def _slashes(key: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError
 from civsync.core.limits import MAX_ID
-from civsync.core.lock import Lock
+from civsync.core.lock import Lock, LockedEntry, LockedFile
+from civsync.core.names import parse_path
 from civsync.documents.lock import read_lock, write_lock
 from support.lock_values import digest, lock_of, locked_entry, locked_file
 
@@ -55,7 +57,7 @@ def refusal(data: bytes) -> DocumentError:
         pytest.param(b"\xef\xbb\xbf{}", Code.LOCK_INVALID, "", id="a byte order mark"),
         pytest.param(b"[" * 100_000, Code.LOCK_INVALID, "", id="deep nesting"),
         pytest.param(
-            spoiled(lambda lock: lock.update(schema_version=2)), Code.LOCK_NEWER, "2", id="newer"
+            spoiled(lambda lock: lock.update(schema_version=3)), Code.LOCK_NEWER, "3", id="newer"
         ),
         pytest.param(
             b'{"schema": "civsync.lock", "schema_version": 9, "entries": {"other": "shape"}}',
@@ -84,18 +86,8 @@ def refusal(data: bytes) -> DocumentError:
             "two entries",
             id="an entry twice",
         ),
-        pytest.param(
-            spoiled(lambda lock: lock["entries"][0].update(models=[])),
-            Code.LOCK_INVALID,
-            "of a model that",
-            id="a file without its model",
-        ),
-        pytest.param(
-            spoiled(lambda lock: lock["entries"][0].update(versions=[])),
-            Code.LOCK_INVALID,
-            "of a version that",
-            id="a file without its version",
-        ),
+        pytest.param(setting(model_id=0), Code.LOCK_INVALID, "out of range", id="no model id"),
+        pytest.param(setting(version_id=0), Code.LOCK_INVALID, "out of range", id="no version"),
         pytest.param(setting(path=7), Code.LOCK_INVALID, "str", id="a path that is a number"),
         pytest.param(setting(size="7"), Code.LOCK_INVALID, "int", id="a size that is text"),
         pytest.param(setting(size=1.5), Code.LOCK_INVALID, "int", id="a size that is a fraction"),
@@ -249,7 +241,7 @@ def test_a_key_that_stands_twice_counts_by_its_last_and_is_not_the_text_we_write
 def test_the_text_is_plain_json_sorted_and_indented_with_a_newline_at_the_end() -> None:
     text = write_lock(Lock(entries=tuple(reversed(TWO.entries)))).decode()
     document = json.loads(text)
-    assert text == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert text == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     assert [entry["key"] for entry in document["entries"]] == ["1@latest", "2@latest"]
 
 
@@ -259,16 +251,82 @@ def test_entries_are_sorted_by_model_id_as_a_number() -> None:
     assert keys == ["3@latest", "20@latest", "100@latest"]
 
 
-def test_what_has_its_default_is_left_out() -> None:
-    [entry] = json.loads(write_lock(lock_of(locked_entry(locked_file("a", ""))))).pop("entries")
-    assert sorted(entry["files"][0]) == [
-        "file_id",
-        "model_id",
-        "name",
-        "path",
-        "sha256",
-        "size",
-        "type",
-        "version_id",
-    ]
-    assert sorted(entry["models"][0]) == ["id", "name", "type"]
+def test_every_entry_and_file_has_the_same_keys_in_the_same_order() -> None:
+    document = json.loads(write_lock(TWO))
+    entries = document["entries"]
+    assert list(entries[0]) == list(entries[1])
+    assert list(entries[0])[:2] == ["model_id", "key"]
+    files = [file for entry in entries for file in entry["files"]]
+    assert {tuple(file) for file in files} == {tuple(each.name for each in fields(LockedFile))}
+
+
+FIRST_FORMAT = {
+    "schema": "civsync.lock",
+    "schema_version": 1,
+    "entries": [
+        {
+            "key": "1@latest",
+            "request": {"target": "1@latest", "policy.pickle": "deny"},
+            "models": [
+                {
+                    "id": 1,
+                    "name": "m",
+                    "type": "LORA",
+                    "creator": "c",
+                    "license": ["derivatives", "no-credit"],
+                }
+            ],
+            "versions": [{"id": 10, "model_id": 1, "name": "v", "base_model": "Pony"}],
+            "files": [
+                {
+                    "path": "loras/a",
+                    "size": 1,
+                    "sha256": digest("a"),
+                    "model_id": 1,
+                    "version_id": 10,
+                    "file_id": 100,
+                    "name": "a",
+                    "type": "Model",
+                    "hashes": {"CRC32": "00"},
+                }
+            ],
+            "priority": 3,
+            "gone": True,
+        }
+    ],
+}
+
+
+def test_a_lock_of_the_first_format_is_read_as_what_it_says() -> None:
+    [entry] = read_lock(json.dumps(FIRST_FORMAT).encode()).entries
+    assert entry == LockedEntry(
+        key="1@latest",
+        request={"policy.pickle": "deny"},
+        priority=3,
+        gone=True,
+        files=(
+            LockedFile(
+                path=parse_path("loras/a"),
+                size=1,
+                sha256=digest("a"),
+                model_id=1,
+                version_id=10,
+                file_id=100,
+                name="a",
+                type="Model",
+                hashes={"CRC32": "00"},
+                model="m",
+                model_type="LORA",
+                creator="c",
+                license="derivatives, no-credit",
+                version="v",
+                base_model="Pony",
+            ),
+        ),
+    )
+
+
+def test_a_spoiled_lock_of_the_first_format_is_refused() -> None:
+    text = json.dumps(FIRST_FORMAT).replace("loras/a", "../a").encode()
+    assert refusal(text).code is Code.LOCK_INVALID
+    assert refusal(json.dumps(FIRST_FORMAT | {"entries": [{}]}).encode()).code is Code.LOCK_INVALID

@@ -34,7 +34,11 @@ from support.factories import (
 
 
 def versions_of(resolution: Resolution) -> list[int]:
-    return [version.id for locked in resolution.entries for version in locked.versions]
+    return [
+        version
+        for locked in resolution.entries
+        for version in dict.fromkeys(file.version_id for file in locked.files)
+    ]
 
 
 def files_of(resolution: Resolution) -> list[int]:
@@ -341,7 +345,7 @@ class TestSmallestChange:
         before = lock_of(library(self.OLD), entry(request(4, "v40")))
 
         def edit(locked: LockedEntry) -> LockedEntry:
-            return replace(locked, versions=(replace(locked.versions[0], name="v99"),))
+            return replace(locked, files=(replace(locked.files[0], version="v99"),))
 
         result = resolved(
             library(self.OLD), entry(request(4, "v40")), previous=changed(before, edit)
@@ -395,7 +399,7 @@ class TestWhatDisappears:
         result = resolved(shown, self.STALE, previous=before)
         assert versions_of(result) == [41]
         assert result.entries[0].request["prefer.precision"] == "fp32"
-        assert result.entries[0].models[0].creator == "someone"
+        assert result.entries[0].files[0].creator == "someone"
 
     def test_what_came_back_is_not_gone_any_more(self) -> None:
         before = lock_of(library(self.MODEL), LATEST)

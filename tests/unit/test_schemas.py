@@ -120,7 +120,8 @@ def test_every_schema_is_a_schema_with_its_own_name(name: str) -> None:
     schema = json.loads(schema_text(name))
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["$id"] == f"urn:civsync:schema:{name}:1"
+    number = schema.get("properties", {}).get("schema_version", {}).get("const", 1)
+    assert schema["$id"] == f"urn:civsync:schema:{name}:{number}"
     assert schema["title"]
     assert schema["description"]
 

@@ -108,13 +108,10 @@ def test_hold_and_groups_make_nothing_stale() -> None:
             lambda e: replace(e, files=(replace(e.files[0], pickle_scan=""),)),
             "policy.scans",
         ),
-        (LATEST, lambda e: replace(e, models=()), "version"),
-        (LATEST, lambda e: replace(e, versions=()), "version"),
         (
             LATEST,
             lambda e: replace(
                 e,
-                models=(replace(e.models[0], id=9),),
                 files=(replace(e.files[0], model_id=9),),
             ),
             "model",
@@ -123,19 +120,18 @@ def test_hold_and_groups_make_nothing_stale() -> None:
             entry(request(4, 40)),
             lambda e: replace(
                 e,
-                versions=(replace(e.versions[0], id=41),),
                 files=(replace(e.files[0], version_id=41),),
             ),
             "version",
         ),
         (
             entry(request(4, "v40")),
-            lambda e: replace(e, versions=(replace(e.versions[0], name="v41"),)),
+            lambda e: replace(e, files=(replace(e.files[0], version="v41"),)),
             "version",
         ),
         (
             entry(request(4, base_model="SD 1.5")),
-            lambda e: replace(e, versions=(replace(e.versions[0], base_model="Pony"),)),
+            lambda e: replace(e, files=(replace(e.files[0], base_model="Pony"),)),
             "base_model",
         ),
         (
@@ -145,7 +141,7 @@ def test_hold_and_groups_make_nothing_stale() -> None:
         ),
     ],
     ids=[
-        "no-files", "no-hash", "pickle", "scan", "no-model", "no-version", "other-model",
+        "no-files", "no-hash", "pickle", "scan", "other-model",
         "other-version", "other-name", "other-base-model", "selector",
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from civsync.cli.documents import load_lock
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, show, size_text
 from civsync.cli.settings import find_project
-from civsync.core.lock import Lock, LockedEntry
+from civsync.core.lock import Lock
 
 
 @click.command()
@@ -35,8 +35,8 @@ def command(context: Context, *, sort: str) -> None:
                 "model_id": file.model_id,
                 "version_id": file.version_id,
                 "file_id": file.file_id,
-                "model": _names(entry)[file.model_id],
-                "version": _versions(entry)[file.version_id],
+                "model": file.model,
+                "version": file.version,
                 "gone": entry.gone,
             }
             for entry, file in lock.files()
@@ -50,7 +50,7 @@ def command(context: Context, *, sort: str) -> None:
 def _lines(lock: Lock, sort: str, output: Output) -> Iterable[str]:
     rows = []
     for entry, file in lock.files():
-        origin = f"{_names(entry)[file.model_id]} · {_versions(entry)[file.version_id]}"
+        origin = f"{file.model} · {file.version}"
         gone = "  (gone from Civitai)" if entry.gone else ""
         rows.append((file.path, file.size, show(origin) + gone))
     rows.sort(key=lambda row: (-row[1], row[0]) if sort == "size" else (0, row[0]))
@@ -60,11 +60,3 @@ def _lines(lock: Lock, sort: str, output: Output) -> Iterable[str]:
         yield f"{size_text(size):>10}  {show(path):<{width}}  {dim}"
     total = sum(size for _, size, _ in rows)
     yield f"{size_text(total):>10}  {count_text(len(rows), 'file')}"
-
-
-def _names(entry: LockedEntry) -> dict[int, str]:
-    return {model.id: model.name for model in entry.models}
-
-
-def _versions(entry: LockedEntry) -> dict[int, str]:
-    return {version.id: version.name for version in entry.versions}
