@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,91 @@ def load_manifest(project: Project) -> "Manifest":
     return parse_manifest(project, read_bytes(project.manifest))
 
 
+def load_root(project: Project, data: bytes | None) -> str:
+    """Return the root that the manifest read as `data` names. Raises as `load_manifest`.
+
+    What it includes is not looked at: only the manifest itself can name a root.
+    """
+    from civsync.documents.manifest import read_root
+
+    return read_root(_present(project, data), name=project.manifest.name)
+
+
 def parse_manifest(project: Project, data: bytes | None) -> "Manifest":
     """Return the manifest that was read as `data`. Raises as `load_manifest`."""
+    return parse_with_includes(project, data)[0]
+
+
+def parse_with_includes(
+    project: Project, data: bytes | None
+) -> "tuple[Manifest, Mapping[str, str]]":
+    """Return the manifest that was read as `data`, and the digests of what it includes.
+
+    They are of the very texts that were read, by their paths from the manifest's folder.
+    Raises as `load_manifest`.
+    """
     from civsync.documents.manifest import read_manifest
 
+    digests: dict[str, str] = {}
+
+    def load(path: str) -> bytes:
+        text = _read_included(project, path)
+        digests[path] = digest_of(text)
+        return text
+
+    text = _present(project, data)
+    return read_manifest(text, name=project.manifest.name, load=load), digests
+
+
+def digests_of_includes(project: Project, paths: Iterable[str]) -> Mapping[str, str]:
+    """Return the digests of these files by their paths from the manifest's folder, as they are.
+
+    "" stands for what is not there or cannot be read.
+    """
+    digests = {}
+    for path in paths:
+        try:
+            digests[path] = digest_of(read_bytes(project.manifest.parent / path))
+        except UserError:
+            digests[path] = ""
+    return digests
+
+
+def _present(project: Project, data: bytes | None) -> bytes:
     if data is None:
         raise UserError(
             Code.MANIFEST_MISSING, "there is no manifest", subject=str(project.manifest)
         )
-    return read_manifest(data, name=project.manifest.name)
+    return data
+
+
+def _read_included(project: Project, path: str) -> bytes:
+    """Return the text of an included manifest. Raises IncludeError.
+
+    Only a plain file is read, and no more of it than a manifest may have: the path comes
+    from the manifest, and that may come from a stranger.
+    """
+    from civsync.core.limits import MANIFEST_BYTES
+    from civsync.documents.includes import IncludeError
+
+    place = project.manifest.parent / path
+    try:
+        if not stat.S_ISREG(place.stat().st_mode):
+            raise IncludeError(f"{path} is no file", hint="Name the manifest itself.")
+        with place.open("rb") as file:
+            return file.read(MANIFEST_BYTES + 1)
+    except FileNotFoundError:
+        raise IncludeError(
+            f"there is no {path} beside {project.manifest.name}",
+            code=Code.MANIFEST_MISSING,
+            hint="Correct the path, which is relative to the manifest that has it.",
+        ) from None
+    except OSError as error:
+        raise IncludeError(
+            f"{path} cannot be read: {error.strerror}",
+            code=Code.CONFIG_INVALID,
+            hint="Check the path and its permissions.",
+        ) from None
 
 
 def load_lock(project: Project) -> "Lock":

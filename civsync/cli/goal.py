@@ -4,16 +4,18 @@ An unchanged manifest is not even parsed: a note in the user's state directory s
 manifest and lock were found to agree.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
 from civsync.cli.documents import (
     digest_of,
-    load_manifest,
+    digests_of_includes,
+    load_root,
     lock_missing,
     parse_lock,
-    parse_manifest,
+    parse_with_includes,
     read_bytes,
 )
 from civsync.cli.options import Context
@@ -73,10 +75,14 @@ class Means:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Texts:
-    """Manifest and lock as they were read, once; None for what is not there."""
+    """Manifest and lock as they were read, once; None for what is not there.
+
+    `includes` are digests, by path from the manifest's folder; empty until it was parsed.
+    """
 
     manifest: bytes | None
     lock: bytes | None
+    includes: Mapping[str, str] = field(default_factory=dict)
 
 
 def _read(project: Project) -> _Texts:
@@ -116,7 +122,8 @@ def glance_at_lock(context: Context, *, ahead: bool = False) -> Goal:
     from civsync.cli.locking import bring_up_to_date, explain_stale, find_stale
     from civsync.decide.stale import needs_network
 
-    manifest = parse_manifest(project, texts.manifest)
+    manifest, includes = parse_with_includes(project, texts.manifest)
+    texts = replace(texts, includes=includes)
     stales = find_stale(manifest, lock)
     root = find_root(context.settings, project, manifest.root)
     if not stales:
@@ -154,7 +161,7 @@ def _root_in_manifest(project: Project) -> str:
     known = read_memo(state_dir(), project.manifest)
     if known is not None and known.manifest_sha256 == digest_of(text):
         return known.root
-    return load_manifest(project).root
+    return load_root(project, text)
 
 
 def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, means: Means) -> Goal:
@@ -170,7 +177,8 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
     )
     from civsync.cli.recording import Recording
 
-    manifest = parse_manifest(project, texts.manifest)
+    manifest, includes = parse_with_includes(project, texts.manifest)
+    texts = replace(texts, includes=includes)
     root = find_root(context.settings, project, manifest.root)
     previous = None if texts.lock is None else parse_lock(project, texts.lock)
     stales = find_stale(manifest, previous)
@@ -218,7 +226,12 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
 def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | None:
     """Return the goal if these very texts were found to agree before."""
     known = read_memo(state_dir(), project.manifest)
-    if known is None or texts.lock is None or known != _memo_of(texts, known.root):
+    if known is None or texts.lock is None:
+        return None
+    texts = replace(texts, includes=known.includes)
+    if known != _memo_of(texts, known.root):
+        return None
+    if digests_of_includes(project, known.includes) != known.includes:
         return None
     return Goal(
         lock=parse_lock(project, texts.lock),
@@ -230,7 +243,10 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
 
 def _memo_of(texts: _Texts, root: str) -> Memo:
     return Memo(
-        manifest_sha256=digest_of(texts.manifest), lock_sha256=digest_of(texts.lock), root=root
+        manifest_sha256=digest_of(texts.manifest),
+        lock_sha256=digest_of(texts.lock),
+        root=root,
+        includes=texts.includes,
     )
 
 

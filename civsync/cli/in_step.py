@@ -4,7 +4,7 @@ A run with nothing to do is the most common of all (at every start of a machine,
 CI job), so it gets a way of its own: digests of the documents, a stat of every file.
 """
 
-from civsync.cli.documents import digest_of, read_bytes
+from civsync.cli.documents import digest_of, digests_of_includes, read_bytes
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text
 from civsync.cli.settings import find_project, find_root, state_dir
@@ -25,7 +25,10 @@ def count_if_in_step(context: Context, *, frozen: bool = False) -> int | None:
     if memo is None or memo.manifest_sha256 != digest_of(read_bytes(project.manifest)):
         return None
     lock_sha256 = digest_of(read_bytes(project.lock))
-    if not frozen and lock_sha256 != memo.lock_sha256:
+    if not frozen and (
+        lock_sha256 != memo.lock_sha256
+        or digests_of_includes(project, memo.includes) != memo.includes
+    ):
         return None
     place = find_root(context.settings, project, memo.root)
     root = open_root(place, state_dir=state_dir())

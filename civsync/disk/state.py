@@ -7,7 +7,8 @@ costs the guard against unmounted disks and a few milliseconds, never a run.
 import contextlib
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,7 +20,7 @@ from civsync.documents.json_codec import CodecError, decode, encode, pretty
 T = TypeVar("T")
 
 _RECORD_BYTES: Final = 1 * MIB
-"""Records are a few hundred bytes; anything near this is not ours."""
+"""Records are a few hundred bytes, with many includes some thousands; this much is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,14 @@ class RootRecord:
 class Memo:
     """A manifest that was found to agree with a lock: digests of both texts, and the root.
 
-    `civsync` is the version that found it: another one may place files otherwise.
+    `includes` are the digests of the manifests that it includes, by their paths from its
+    folder. `civsync` is the version that found it: another one may place files otherwise.
     """
 
     manifest_sha256: str
     lock_sha256: str
     root: str
+    includes: Mapping[str, str] = field(default_factory=dict)
     civsync: str = __version__
 
 

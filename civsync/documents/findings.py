@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
-from civsync.documents.nodes import Node, Pair, Scalar
+from civsync.documents.nodes import Node, Pair, Scalar, Sequence
 
 
 class Findings:
@@ -43,3 +43,15 @@ def flag_of(node: Node | None) -> bool | None:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
     return None
+
+
+def texts_of(node: Node | None) -> tuple[str, ...]:
+    """Return the texts of a list, without what is no text; () where there is no list."""
+    items = node.items if isinstance(node, Sequence) else ()
+    return tuple(text for item in items if (text := text_of(item)))
+
+
+def integers_of(node: Node | None) -> tuple[int, ...]:
+    """Return the whole numbers of a list, without what is none; () where there is no list."""
+    items = node.items if isinstance(node, Sequence) else ()
+    return tuple(number for item in items if (number := integer_of(item)) is not None)

@@ -21,7 +21,7 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
     return f"Did you mean `{word}`?" if word is not None else ""
 
 
-def listed(words: Iterable[str]) -> str:
-    """Return "a, b and c" for a sentence."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+def listed(words: Iterable[str], *, last: str = "and") -> str:
+    """Return "a, b and c" for a sentence; `last` is the word before the last one."""
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}" if most else end

@@ -6,14 +6,18 @@ directory outside its own folder, a host, a token or a command.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
+from civsync.core.limits import INCLUDES
 from civsync.core.names import UnsafePathError, parse_path
-from civsync.core.request import ById, Entry, Layout, Manifest, Policy, Preference
-from civsync.documents.entries import Defaults, read_entry, read_template, refuse_for_now
-from civsync.documents.findings import Findings, text_of
+from civsync.core.request import ById, Entry, Layout, Manifest, Preference
+from civsync.documents.entries import read_entry
+from civsync.documents.findings import Findings, text_of, texts_of
+from civsync.documents.hints import did_you_mean
+from civsync.documents.includes import NOT_INCLUDED, IncludeError, Load, include_path
 from civsync.documents.layouts import (
     DEFAULT_LAYOUT,
     PRESET_NAMES,
@@ -24,7 +28,10 @@ from civsync.documents.layouts import (
 )
 from civsync.documents.manifest_schema import check_shape
 from civsync.documents.nodes import Mapping, Node, Pair, Sequence
-from civsync.documents.preferences import read_preference, read_scans
+from civsync.documents.policies import read_policy
+from civsync.documents.preferences import read_preference
+from civsync.documents.searches import read_search
+from civsync.documents.terms import Defaults, distinct, read_cutoff, read_template
 from civsync.documents.vocabulary import UnknownWordError
 from civsync.documents.yaml_text import parse_yaml
 
@@ -33,54 +40,80 @@ DEFAULT_ROOT: Final = "models"
 _ROOT_HINT: Final = "A root elsewhere is given by --root or CIVSYNC_ROOT."
 
 
-def read_manifest(text: str | bytes, *, name: str = "civsync.yaml") -> Manifest:
-    """Return the manifest that `text` holds. `name` is what messages call it.
+def read_manifest(
+    text: str | bytes, *, name: str = "civsync.yaml", load: Load | None = None
+) -> Manifest:
+    """Return the manifest that `text` holds, with what it includes.
 
-    Raises DocumentError with every problem, each with line, column and key.
+    `name` is what messages call it. `load` is asked for the included manifests by their
+    paths from this one's folder; without it an `include` is a problem.
+    Raises DocumentError with every problem, each with document, line, column and key.
     """
-    read = parse_yaml(text, name=name)
-    findings = Findings(name, read.problems)
-    if read.root is None:
-        raise DocumentError(findings.problems or [_emptiness(name)])
-    check_shape(read.root, findings)
-    manifest = _manifest(read.root, findings) if isinstance(read.root, Mapping) else None
-    if findings.problems or manifest is None:
-        raise DocumentError(findings.problems)
+    findings = Findings(name)
+    node = _parsed(text, findings, hint=_EMPTY_HINT)
+    reading = _Reading(load=load, findings=[findings])
+    manifest = None
+    if node is not None:
+        entries = reading.entries_of(node, name.rpartition("/")[2], _defaults(node, findings))
+        manifest = Manifest(
+            root=_root(node.get("root"), findings),
+            layout=_layout(node, findings),
+            entries=entries,
+            default_groups=_default_groups(node.get("default_groups"), findings),
+            includes=tuple(reading.includes),
+        )
+    problems = [problem for each in reading.findings for problem in each.problems]
+    if problems or manifest is None:
+        raise DocumentError(problems)
     return manifest
 
 
-def _emptiness(name: str) -> Problem:
-    return Problem(
-        code=Code.MANIFEST_SYNTAX,
-        message="the manifest is empty",
-        place=Place(document=name, line=1, column=1),
-        hint="Run `civsync init --force`, or write `version: 1` and `models: []`.",
-    )
+def read_root(text: str | bytes, *, name: str = "civsync.yaml") -> str:
+    """Return the root that a manifest names, and look at nothing that it includes.
+
+    Raises DocumentError where the manifest is not of the right shape.
+    """
+    findings = Findings(name)
+    node = _parsed(text, findings, hint=_EMPTY_HINT)
+    root = _root(node.get("root") if node else None, findings)
+    if findings.problems:
+        raise DocumentError(findings.problems)
+    return root
 
 
-def _manifest(node: Mapping, findings: Findings) -> Manifest:
-    for key in ("searches", "include", "groups"):
-        refuse_for_now(node.get(key), key, findings)
-    return Manifest(
-        root=_root(node.get("root"), findings),
-        layout=_layout(node, findings),
-        entries=_entries(node.get("models"), _defaults(node, findings), findings),
-    )
+_EMPTY_HINT: Final = "Run `civsync init --force`, or write `version: 1` and `models: []`."
+
+
+def _parsed(text: str | bytes, findings: Findings, *, hint: str) -> Mapping | None:
+    """Return the document, or None with the problem noted; `hint` is for an empty one."""
+    read = parse_yaml(text, name=findings.document)
+    findings.problems += read.problems
+    if read.root is None:
+        if not read.problems:
+            place = Place(document=findings.document, line=1, column=1)
+            message = "the manifest is empty"
+            problem = Problem(code=Code.MANIFEST_SYNTAX, message=message, place=place, hint=hint)
+            findings.problems.append(problem)
+        return None
+    check_shape(read.root, findings)
+    return read.root if isinstance(read.root, Mapping) else None
 
 
 def _defaults(node: Mapping, findings: Findings) -> Defaults:
-    prefer = read_preference(node.get("prefer"), "prefer", findings, Preference())
-    policy = node.get("policy")
-    if not isinstance(policy, Mapping):
-        return Defaults(prefer=prefer)
-    refuse_for_now(policy.get("license"), "policy.license", findings)
     return Defaults(
-        prefer=prefer,
-        policy=Policy(
-            allow_pickle=text_of(policy.get("pickle")) == "allow",
-            scans=read_scans(policy.get("scans")),
-        ),
+        prefer=read_preference(node.get("prefer"), "prefer", findings, Preference()),
+        policy=read_policy(node.get("policy"), findings),
+        exclude_newer=read_cutoff(node.get("exclude_newer"), "exclude_newer", findings, ""),
     )
+
+
+def _default_groups(node: Node | None, findings: Findings) -> tuple[str, ...] | None:
+    text = text_of(node)
+    if node is not None and text and text != "all":
+        message = f"`default_groups` must be a list or all, not the text {text[:40]}"
+        hint = did_you_mean(text, ("all",)) or f"Write it as a list: [{text[:40]}]."
+        findings.add(Code.MANIFEST_INVALID, message, node, "default_groups", hint)
+    return None if text else distinct(texts_of(node))
 
 
 def _root(node: Node | None, findings: Findings) -> str:
@@ -162,23 +195,95 @@ def _pairs(node: Node | None) -> Iterable[Pair]:
     return node.pairs if isinstance(node, Mapping) else ()
 
 
-# --- entries ------------------------------------------------------------------------------
+# --- entries, and what is included --------------------------------------------------------
 
 
-def _entries(node: Node | None, defaults: Defaults, findings: Findings) -> tuple[Entry, ...]:
-    entries: list[Entry] = []
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """The entries of a manifest and of all that it includes, while they are read."""
+
+    load: Load | None
+    findings: list[Findings]
+    includes: list[str] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def entries_of(self, node: Mapping, path: str, defaults: Defaults) -> tuple[Entry, ...]:
+        """Return the entries of the top manifest, then those of what it includes."""
+        self._take(node, (path,), defaults, self.findings[0])
+        return tuple(self.entries.values())
+
+    def _take(
+        self, node: Mapping, chain: tuple[str, ...], defaults: Defaults, findings: Findings
+    ) -> None:
+        """Take one document and, behind it, what it includes; what came first wins.
+
+        `chain` are the paths of the manifests from the top one to this.
+        """
+        for entry in _entries(node, defaults, findings):
+            self.entries.setdefault(_identity(entry), entry)
+        include = node.get("include")
+        for index, item in enumerate(include.items if isinstance(include, Sequence) else ()):
+            try:
+                inner = self._included(item, chain, findings)
+            except IncludeError as error:
+                findings.add(error.code, str(error), item, f"include[{index}]", error.hint)
+                continue
+            if inner is not None:
+                self._take_included(*inner, chain, defaults)
+
+    def _included(
+        self, item: Node, chain: tuple[str, ...], findings: Findings
+    ) -> tuple[str, bytes] | None:
+        """Return the path and text of one item of `include`; None for one that was read."""
+        text = text_of(item)
+        if not text:
+            return None
+        path = include_path(text, base=chain[-1])
+        if path in chain:
+            circle = " -> ".join((*chain[chain.index(path) :], path))
+            raise IncludeError(f"the includes run in a circle: {circle}", hint="Remove one.")
+        if path in self.includes:
+            return None
+        if self.load is None:
+            raise IncludeError(f"{findings.document} is read alone and cannot include anything")
+        if len(self.includes) == INCLUDES:
+            raise IncludeError(f"more than {INCLUDES} manifests are included")
+        self.includes.append(path)
+        return path, self.load(path)
+
+    def _take_included(
+        self, path: str, text: bytes, chain: tuple[str, ...], defaults: Defaults
+    ) -> None:
+        findings = Findings(path)
+        self.findings.append(findings)
+        node = _parsed(text, findings, hint="Write `version: 1` and `models: []`.")
+        if node is None:
+            return
+        for key in NOT_INCLUDED:
+            if pair := node.pair(key):
+                message = f"`{key}` belongs into the manifest that includes this one"
+                findings.add(Code.MANIFEST_INVALID, message, pair, key, f"Move it to {chain[0]}.")
+        prefer = read_preference(node.get("prefer"), "prefer", findings, defaults.prefer)
+        self._take(node, (*chain, path), replace(defaults, prefer=prefer), findings)
+
+
+def _entries(node: Mapping, defaults: Defaults, findings: Findings) -> Iterable[Entry]:
+    """Return the entries of one document; noting those that it has twice."""
     seen: dict[str, Entry] = {}
-    for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
-        key = f"models[{index}]"
-        entry = read_entry(item, key, defaults, findings)
-        if entry is None:
-            continue
-        first = seen.setdefault(_identity(entry), entry)
-        if first is not entry:
-            message = f"`{entry.key}` is asked for twice: lines {first.place.line} and {item.line}"
-            findings.add(Code.DUPLICATE_ENTRY, message, item, key)
-        entries.append(entry)
-    return tuple(entries)
+    for name, read in (("models", read_entry), ("searches", read_search)):
+        items = node.get(name)
+        for index, item in enumerate(items.items if isinstance(items, Sequence) else ()):
+            key = f"{name}[{index}]"
+            entry = read(item, key, defaults, findings)
+            if entry is None:
+                continue
+            first = seen.setdefault(_identity(entry), entry)
+            if first is not entry:
+                message = (
+                    f"`{entry.key}` is asked for twice: lines {first.place.line} and {item.line}"
+                )
+                findings.add(Code.DUPLICATE_ENTRY, message, item, key)
+    return seen.values()
 
 
 def _identity(entry: Entry) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from civsync.core.codes import Code
 from civsync.documents.findings import Findings
-from civsync.documents.hints import did_you_mean
+from civsync.documents.hints import did_you_mean, listed
 from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence, key_path
 from civsync.documents.schema_files import schema_text
 
@@ -85,15 +85,18 @@ def _say(
             if len(path) == 2 and path[0] == "models" and _is_integer(error.instance):
                 return  # a bare number has its own error, with both readings
             types = [rule] if isinstance(rule, str) else list(rule)
-            words = " or ".join(_TYPE_WORDS[each] for each in types)
+            words = listed((_TYPE_WORDS[each] for each in types), last="or")
             message = f"{name} must be {words}, not {_kind(node)}"
             hint = _quoting(types, node)
         case "const" if _is_integer(error.instance):
             message = f"{name} is {_kind(node)}, and this civsync reads version {rule}"
             hint = "Upgrade civsync." if error.instance > rule else f"Write `version: {rule}`."
-        case "enum":
-            message = f"{name} must be {' or '.join(map(str, rule))}, not {_kind(node)}"
-            hint = did_you_mean(str(error.instance), map(str, rule))
+        case "enum" if isinstance(error.instance, str):
+            message = f"{name} must be {listed(rule, last='or')}, not {_kind(node)}"
+            hint = did_you_mean(error.instance, rule)
+        case "pattern":
+            message = f"{name} must be letters, digits, - and _, not {_kind(node)}"
+            hint = "It names a group, and begins with a letter or digit."
         case "minimum":
             message = f"{name} must be at least {rule}, not {error.instance}"
         case "maximum":
@@ -106,11 +109,11 @@ def _say(
             message, hint = f"`{missing}` is missing", f"Write `{missing}: 1` at the top."
         case "anyOf" if path == ():
             message, hint = "`models` is missing", "Write `models: []` if there are none yet."
-        case "anyOf" if isinstance(node, Mapping):
+        case "anyOf" if isinstance(node, Mapping) and any("required" in each for each in rule):
             message = f"{name} has neither `model` nor `version`"
             hint = "Write `model: ID`, with the number after /models/ in the page's address."
-        case "anyOf" | "const":
-            return  # the type is wrong, and "type" has said so
+        case "anyOf" | "const" | "enum":
+            return  # the type is wrong, and "type" has said so; or the reader of the value will
         case _:
             message = f"{name} is not allowed here"
     findings.add(Code.MANIFEST_INVALID, message, node, key, hint)
@@ -165,6 +168,8 @@ def _kind(node: Node) -> str:
 def _quoting(types: list[str], node: Node) -> str:
     if not isinstance(node, Scalar) or node.value is None:
         return ""
+    if "array" in types and "string" not in types:
+        return f"Write it as a list: [{_short(node.text)}]."
     if "string" in types and node.plain:
         return f'Quote it if it is text: "{_short(node.text)}".'
     if "string" not in types and not node.plain:

@@ -1,4 +1,4 @@
-"""Read `prefer:`, `policy:` and `files:`, words spelled as the API spells them."""
+"""Read `prefer:` and `files:`, words spelled as the API spells them."""
 
 from civsync.core.codes import Code
 from civsync.core.request import FileSelector, Preference
@@ -10,7 +10,6 @@ from civsync.documents.vocabulary import (
     FORMATS,
     PRECISIONS,
     QUANTS,
-    SCANS,
     SIZES,
     UnknownWordError,
     Words,
@@ -94,11 +93,3 @@ def _selector(node: Node, key: str, findings: Findings) -> FileSelector:
         name=text_of(node.get("name")) or "",
         optional=flag_of(node.get("optional")) or False,
     )
-
-
-def read_scans(node: Node | None) -> tuple[str, ...]:
-    """Return the scans that `policy.scans` wants, in their own order; all without the key."""
-    if not isinstance(node, Sequence):
-        return SCANS
-    wanted = {text_of(item) for item in node.items}
-    return tuple(scan for scan in SCANS if scan in wanted)

@@ -56,7 +56,13 @@ class Words:
         return word
 
 
-MODEL_TYPES: Final = Words(known=tuple(PRESETS["comfyui"]))
+MODEL_TYPES: Final = Words(
+    known=tuple(PRESETS["comfyui"]),
+    # What AIRs and programs call a model type.
+    meant=MappingProxyType(
+        {"embedding": "TextualInversion", "embeddings": "TextualInversion", "lycoris": "LoCon"}
+    ),
+)
 
 FILE_TYPES: Final = Words(
     known=(
@@ -67,10 +73,7 @@ FILE_TYPES: Final = Words(
 
 TYPES: Final = Words(
     known=tuple(dict.fromkeys((*MODEL_TYPES.known, *FILE_TYPES.known))),
-    # What AIRs and programs call a model type.
-    meant=MappingProxyType(
-        {"embedding": "TextualInversion", "embeddings": "TextualInversion", "lycoris": "LoCon"}
-    ),
+    meant=MODEL_TYPES.meant,
 )
 """Keys of `directories:`: model types and file types."""
 
@@ -105,4 +108,22 @@ QUANTS: Final = Words(known=(), slip=1.0)
 SIZES: Final = Words(known=("full", "pruned"), slip=1.0)
 """A closed list: the schema refuses other words."""
 
+# Closed lists, too: the API answers 400 to other words (civitai/civitai:
+# src/server/schema/model.schema.ts, src/server/common/enums.ts), or civsync decides by them.
+
 SCANS: Final = ("pickle", "virus")
+
+SORTS: Final = (
+    "Highest Rated", "Most Downloaded", "Most Liked", "Most Discussed", "Most Collected",
+    "Most Images", "Newest", "Oldest",
+)  # fmt: skip
+
+PERIODS: Final = ("AllTime", "Year", "Month", "Week", "Day")
+
+CHECKPOINT_TYPES: Final = ("Trained", "Merge")
+
+LICENSES: Final = (
+    "commercial-image", "commercial-rent-civit", "commercial-rent", "commercial-sell",
+    "derivatives", "different-license", "no-credit",
+)  # fmt: skip
+"""Permissions as `License.words` spells them."""

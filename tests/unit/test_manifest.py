@@ -281,18 +281,6 @@ ONE = "version: 1\nmodels:\n  - "
             TOP + "policy: {pickle: no}\n",
             Code.MANIFEST_INVALID, 3, 18, "policy.pickle", id="no is text",
         ),
-        pytest.param(
-            TOP + "policy: {license: [commercial-image]}\n",
-            Code.NOT_YET, 3, 19, "policy.license", id="license",
-        ),
-        # not yet
-        pytest.param(TOP + "searches: [{a: x}]\n", Code.NOT_YET, 3, 11, "searches", id="searches"),
-        pytest.param(TOP + "include: [x]\n", Code.NOT_YET, 3, 10, "include", id="include"),
-        pytest.param(TOP + "groups: {x: [1]}\n", Code.NOT_YET, 3, 9, "groups", id="groups"),
-        pytest.param(
-            ONE + "{model: 1, groups: [x]}\n",
-            Code.NOT_YET, 3, 24, "models[0].groups", id="groups of an entry",
-        ),
         # entries
         pytest.param(ONE + "128713\n", Code.AMBIGUOUS_ID, 3, 5, "models[0]", id="number"),
         pytest.param(ONE + "'128713'\n", Code.AMBIGUOUS_ID, 3, 5, "models[0]", id="digits"),
@@ -469,7 +457,7 @@ models:
   - &anchor civitai.com/models/2
   - model: 3
     verison: 4
-searches: [{tag: style}]
+searches: [{tag: style, limt: 3}]
 """
     found = [(p.code, p.place.line, p.place.column, p.place.key) for p in problems_of(text)]
     assert found == [
@@ -482,7 +470,7 @@ searches: [{tag: style}]
         (Code.DUPLICATE_KEY, 11, 5, "models[1].directory"),
         (Code.YAML_ALIAS, 12, 5, "models[2]"),
         (Code.UNKNOWN_KEY, 14, 5, "models[3].verison"),
-        (Code.NOT_YET, 15, 11, "searches"),
+        (Code.UNKNOWN_KEY, 15, 25, "searches[0].limt"),
     ]
 
 

@@ -97,9 +97,10 @@ def test_every_manifest_that_is_shown_can_be_copied(text: str) -> None:
     [
         ("At the top", ("properties",)),
         ("An entry", ("$defs", "entry", "properties")),
+        ("A search", ("$defs", "search", "properties")),
         ("An item of `files`", ("$defs", "file", "properties")),
     ],
-    ids=["top", "entry", "file"],
+    ids=["top", "entry", "search", "file"],
 )
 def test_the_reference_names_every_key_of_the_schema_and_no_other(
     title: str, pointer: tuple[str, ...]
