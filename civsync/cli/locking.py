@@ -5,7 +5,8 @@ files is rendered again offline.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from civsync.cli.documents import read_bytes, store_lock
@@ -16,7 +17,7 @@ from civsync.cli.recording import Recording, record
 from civsync.cli.settings import Project
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError, exit_of
-from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
+from civsync.core.lock import Lock, LockedFile
 from civsync.core.request import Entry, Manifest
 from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness
@@ -90,7 +91,7 @@ def bring_up_to_date(
     else:
         wanted = {entry.key for entry in manifest.entries}
         entries = tuple(entry for entry in old.entries if entry.key in wanted)
-    entries = _prioritized(manifest, place(manifest, entries))
+    entries = place(manifest, entries)
     if recording is not None and unhashed_files(entries):
         recorded = record(context, entries, recording)
         if recorded.failures:
@@ -184,16 +185,6 @@ def tell_to_record(output: Output, locking: Locking) -> None:
         )
 
 
-def _prioritized(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:
-    priority = {entry.key: entry.priority for entry in manifest.entries}
-    return tuple(
-        sorted(
-            (replace(entry, priority=priority.get(entry.key, 0)) for entry in entries),
-            key=lambda entry: sort_key(entry.key),
-        )
-    )
-
-
 def _never(entry: Entry) -> bool:
     return False
 
@@ -205,11 +196,13 @@ def _resolve(
 
     from civsync.cli.progress import choose_display
     from civsync.cli.wiring import open_source_of
-    from civsync.engine.resolving import run_resolver
+    from civsync.decide.resolve import resolve
+    from civsync.engine.resolving import converse
 
     async def work() -> "Resolution":
         with choose_display(context.output) as display:
             async with open_source_of(context, display) as source:
-                return await run_resolver(entries, old, source, display, upgrade=upgrade)
+                resolving = resolve(entries, old, now=datetime.now(UTC), upgrade=upgrade)
+                return await converse(resolving, source, display, entries=len(entries))
 
     return anyio.run(work)

@@ -131,6 +131,20 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Civitai's virus or pickle scan of the file has not succeeded, and the policy of this"
             " manifest wants it to.",
         ),
+        Code.POLICY_DENIED: _user(
+            "Choose another version or file, or change the rule under `policy:`.",
+            "The policy of this manifest (license, nsfw, max_size or creators) does not allow the"
+            " file, so it is not locked. What Civitai does not say counts as not allowed.",
+        ),
+        Code.TOO_NEW: _user(
+            "Wait, name an older version, or set `exclude_newer: false` on this entry.",
+            "`exclude_newer` leaves out versions that were published too recently, to give others"
+            " the time to find something wrong with them. A version without a date counts as new.",
+        ),
+        Code.UNKNOWN_CREATOR: _user(
+            "Correct the name: it is the one after /user/ in the address of the creator's page.",
+            "Civitai has no account of this name, so the search could only find nothing.",
+        ),
         Code.NO_HASH: _user(
             "Set `allow_unverified: true` on the entry to record the hash of the first download.",
             "Civitai publishes no SHA-256 for this file (it was not scanned yet), so civsync"
@@ -217,6 +231,12 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Run the same command again in some hours, with an API key; what was received is kept.",
             "Civitai's daily allowance of downloads for this account or address is used up."
             " Trying again at once only makes it worse, so civsync stops all downloads.",
+        ),
+        Code.SEARCH_REFUSED: _registry(
+            ExitCode.INVALID,
+            "Correct the filter that the message names; Civitai's words for types, base models"
+            " and sorting are case-sensitive.",
+            "Civitai does not accept the filters of a search, so asking again would not help.",
         ),
         Code.UNREACHABLE: _wire(
             "Check the network and the proxy settings; then run the same command again.",
@@ -339,6 +359,11 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Look at the list; then run `civsync sync --allow-prune N` (or --no-prune to keep).",
             "More files would be retired than a usual edit explains: above ten and a quarter of"
             " what civsync placed, or all of it. An emptied manifest must not empty a library.",
+        ),
+        Code.SEARCH_EMPTY: _safety(
+            "Check the filters; if the search is right, remove it or try again later.",
+            "A search found nothing at all. That is more often a slip in a filter, or a search"
+            " service in trouble, than the wish to have no files, so what was locked stays.",
         ),
         Code.ROOT_MARKER_MISSING: _safety(
             "Mount the disk; if the root was really emptied, run `civsync sync --new-root`.",

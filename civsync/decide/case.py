@@ -7,11 +7,14 @@ from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import LockedEntry, LockedFile
-from civsync.core.request import ById, Entry, Request
+from civsync.core.request import All, ById, Count, Entry, Request
+from civsync.decide.admission import Admission
 from civsync.decide.lookup import Catalog, Target
 from civsync.decide.record import Known, known_of
 from civsync.decide.satisfy import differing_keys, shortfalls, version_shortfalls
-from civsync.decide.versions import choose_version, find_version
+from civsync.decide.versions import find_versions, named_version, require_versions
+
+Shown = tuple[RemoteModel, RemoteVersion]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,12 @@ class Case:
     satisfied: bool
     version: int | None
     known: Known
+    admission: Admission
+
+    @property
+    def request(self) -> Request:
+        """What the entry asks for."""
+        return self.entry.request
 
     @property
     def settled(self) -> bool:
@@ -35,13 +44,28 @@ class Case:
         return self.satisfied and not self.fresh
 
     @property
+    def is_search(self) -> bool:
+        """Whether models have to be searched for."""
+        return self.request.search is not None and self.request.model_id is None
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether several versions of one model are wanted."""
+        return isinstance(self.request.version, All | Count)
+
+    @property
     def target(self) -> Target:
         """What has to be shown for this entry."""
-        return Target(request=self.entry.request, known=self.version, stay=not self.fresh)
+        return Target(request=self.request, known=self.version, stay=not self.fresh)
 
 
 def make_case(
-    entry: Entry, before: LockedEntry | None, files: Mapping[int, LockedFile], *, fresh: bool
+    entry: Entry,
+    before: LockedEntry | None,
+    files: Mapping[int, LockedFile],
+    admission: Admission,
+    *,
+    fresh: bool,
 ) -> Case:
     """Compare an entry with what it was locked as, if it was; `files` are the whole lock's."""
     if before is None:
@@ -52,6 +76,7 @@ def make_case(
             satisfied=False,
             version=None,
             known=known_of(None, files),
+            admission=admission,
         )
     # A lock that was edited by hand may call anything anything: then only Civitai is believed.
     sound = bool(before.files) and not version_shortfalls(entry.request, before)
@@ -63,7 +88,68 @@ def make_case(
         and not shortfalls(entry.request, before),
         version=_only(file.version_id for file in before.files) if sound else None,
         known=known_of(before if sound else None, files),
+        admission=admission,
     )
+
+
+def narrow(case: Case, request: Request, files: Iterable[LockedFile]) -> Case:
+    """Return the part of `case` that asks for `request`; `files` are what is locked of that."""
+    own = tuple(files)
+    before = replace(case.before, files=own) if case.before is not None and own else None
+    sound = before is not None and not version_shortfalls(request, before)
+    return replace(
+        case,
+        entry=replace(case.entry, request=request),
+        before=before,
+        satisfied=before is not None and not shortfalls(request, before),
+        version=_only(file.version_id for file in own) if sound else None,
+    )
+
+
+def versions_for(case: Case, catalog: Catalog) -> list[Shown]:
+    """Return the versions that will do: the locked one first, unless it shall be upgraded.
+
+    Raises UserError: unknown-model, unknown-version, version-of-other-model, too-new,
+    unlockable; RegistryError early-access.
+    """
+    request = case.request
+    whole = None if request.model_id is None else catalog.model(request.model_id)
+    pinned = case.target.pinned
+    shown = None if pinned is None else catalog.version(pinned)
+    if isinstance(request.version, ById):
+        if shown is None and whole is None:
+            raise _unknown(case, catalog)
+        return [_pinned(case, shown, whole)]
+    stay = [shown] if shown is not None and shown[0].id == request.model_id else []
+    if case.entry.hold is not None and case.version is not None and not stay:
+        raise UserError(
+            Code.UNKNOWN_VERSION, f"Civitai does not show version {case.version}, which is held"
+        )
+    if stay and case.entry.hold is not None:
+        return stay
+    # What was locked may be too young for a bound that was set since.
+    stay = [each for each in stay if case.admission.admits(each[1])]
+    if whole is None:
+        if stay:
+            return stay
+        raise _unknown(case, catalog)
+    if stay:
+        found = find_versions(whole, request, case.admission)
+    else:
+        found = require_versions(whole, request, case.admission)
+    known = {version.id for _, version in stay}
+    return [*stay, *((whole, version) for version in found[:1] if version.id not in known)]
+
+
+def many_for(case: Case, catalog: Catalog) -> list[Shown]:
+    """Return all the versions that an entry for several means, the first one first.
+
+    Raises as `versions_for`.
+    """
+    whole = catalog.model(case.request.model_id or 0)
+    if whole is None:
+        raise _unknown(case, catalog)
+    return [(whole, version) for version in require_versions(whole, case.request, case.admission)]
 
 
 def _only(values: Iterable[int]) -> int | None:
@@ -72,43 +158,13 @@ def _only(values: Iterable[int]) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def versions_for(case: Case, catalog: Catalog) -> list[tuple[RemoteModel, RemoteVersion]]:
-    """Return the versions that will do: the locked one first, unless it shall be upgraded.
-
-    Raises UserError: unknown-model, unknown-version, version-of-other-model, unlockable.
-    """
-    request = case.entry.request
-    whole = None if request.model_id is None else catalog.model(request.model_id)
-    pinned = case.target.pinned
-    shown = None if pinned is None else catalog.version(pinned)
-    if isinstance(request.version, ById):
-        if shown is None and whole is None:
-            raise _unknown(case, catalog)
-        return [_pinned(request, shown, whole)]
-    stay = [shown] if shown is not None and shown[0].id == request.model_id else []
-    if case.entry.hold is not None and case.version is not None and not stay:
-        raise UserError(
-            Code.UNKNOWN_VERSION, f"Civitai does not show version {case.version}, which is held"
-        )
-    if stay and (whole is None or case.entry.hold is not None):
-        return stay
-    if whole is None:
-        raise _unknown(case, catalog)
-    choice = find_version(whole, request)
-    if choice is None and not stay:
-        choice = choose_version(whole, request)
-    moved = choice is not None and choice.id not in {version.id for _, version in stay}
-    return [*stay, (whole, choice)] if choice is not None and moved else stay
-
-
-def _pinned(
-    request: Request, shown: tuple[RemoteModel, RemoteVersion] | None, whole: RemoteModel | None
-) -> tuple[RemoteModel, RemoteVersion]:
+def _pinned(case: Case, shown: Shown | None, whole: RemoteModel | None) -> Shown:
     """Return the version that is named by its id."""
+    request = case.request
     if shown is None:
         if whole is None:
             raise AssertionError("nothing was shown")
-        return whole, choose_version(whole, request)
+        return whole, require_versions(whole, request, case.admission)[0]
     model, version = shown
     if request.model_id not in (None, model.id):
         raise UserError(
@@ -117,7 +173,7 @@ def _pinned(
             f' "{model.name}", not to {request.model_id}',
             data={"version_id": version.id, "model_id": model.id},
         )
-    if find_version(replace(model, versions=(version,)), request) is None:
+    if named_version(replace(model, versions=(version,)), request) is None:
         raise UserError(
             Code.UNKNOWN_VERSION,
             f'version {version.id} "{version.name}" is for "{version.base_model}", not for'
@@ -125,11 +181,14 @@ def _pinned(
             hint="Correct `base_model:`, or leave it out.",
             data={"version_id": version.id, "model_id": model.id},
         )
+    refusal = case.admission.refusal(version)
+    if refusal is not None:
+        raise refusal
     return model, version
 
 
 def _unknown(case: Case, catalog: Catalog) -> UserError:
-    request = case.entry.request
+    request = case.request
     if request.model_id is None:
         return UserError(
             Code.UNKNOWN_VERSION,

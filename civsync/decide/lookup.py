@@ -20,7 +20,7 @@ from civsync.core.questions import (
     QuestionAnswer,
 )
 from civsync.core.request import ById, Request
-from civsync.decide.versions import find_version
+from civsync.decide.versions import ranked_versions
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 Asking = Generator[tuple[Question, ...], tuple[QuestionAnswer, ...], ResultT_co]
@@ -67,18 +67,24 @@ class Catalog:
         if target.pinned is not None:
             return target.pinned in self._versions
         model = self._models.get(target.request.model_id or 0)
-        return model is not None and find_version(model, target.request) is not None
+        return model is not None and bool(ranked_versions(model, target.request))
 
     def learn(self, question: Question, answer: QuestionAnswer) -> None:
         """Take in one answer. An answer about a whole model tells more than one about a version."""
         if not isinstance(answer, Models):
             raise TypeError(f"{type(answer).__name__} does not answer {question}")
         partial = isinstance(question, AskVersion | AskModelsOfVersions)
-        for model in answer.models:
-            if model.whole and not partial:
+        self.learn_models(
+            replace(model, whole=False) if partial else model for model in answer.models
+        )
+
+    def learn_models(self, models: Iterable[RemoteModel]) -> None:
+        """Take in models that were shown."""
+        for model in models:
+            if model.whole:
                 self._learn_model(model)
             else:
-                self._learn_versions(replace(model, whole=False))
+                self._learn_versions(model)
 
     def _learn_model(self, model: RemoteModel) -> None:
         before = self._models.get(model.id)
@@ -97,14 +103,13 @@ class Catalog:
             self._versions.setdefault(version.id, (whole or model, version))
 
 
-def look_up(targets: Sequence[Target]) -> Asking[Catalog]:
-    """Return what Civitai shows of `targets`.
+def look_up(targets: Sequence[Target], catalog: Catalog) -> Asking[None]:
+    """Let `catalog` learn what Civitai shows of `targets`.
 
     A batch for every BATCH_IDS ids; then, for what it leaves out, the endpoint of the
     model, then that of the version (civitai/civitai: src/pages/api/v1/models/index.ts,
     models/[id].ts, model-versions/[id].ts: the last one is the most lenient).
     """
-    catalog = Catalog()
     model_ids = {t.request.model_id for t in targets if t.request.model_id is not None}
     version_ids = {t.pinned for t in targets if t.request.model_id is None and t.pinned is not None}
     yield from _ask(
@@ -130,7 +135,6 @@ def look_up(targets: Sequence[Target]) -> Asking[Catalog]:
         if target.request.model_id is not None and not catalog.settles(target)
     }
     yield from _ask(catalog, [AskVersion(number) for number in sorted(filter(None, last))])
-    return catalog
 
 
 def _ask(catalog: Catalog, questions: Sequence[Question]) -> Asking[None]:

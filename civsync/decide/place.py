@@ -23,7 +23,7 @@ from civsync.core.names import (
     safe_name,
     split_suffix,
 )
-from civsync.core.request import Layout, Manifest, Placement
+from civsync.core.request import Entry, Layout, Manifest, Placement
 from civsync.decide.kinds import WEIGHT_TYPES, stands_for_model
 from civsync.documents.layout_tables import FILE_TYPE_PLACED_AS, FORMAT_PLACED_AS
 from civsync.documents.templates import EMPTY, Field, Rendered, Template
@@ -33,7 +33,10 @@ _ROUNDS = 10
 
 
 def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:
-    """Return `entries` in the order of their keys, with paths and priority as `manifest` says.
+    """Return `entries` in the order of their keys, placed as `manifest` says.
+
+    That is paths, priority and groups. What an entry and a search both want goes where the
+    entry wants it, and what two searches find goes where the first one wants it.
 
     Entries that the manifest does not know are left out. Raises UserError lock-invalid if
     one file id has two contents.
@@ -45,9 +48,10 @@ def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEnt
         [renderer.site(file, wanted[locked.key].placement) for file in locked.files]
         for locked in known
     ]
+    _gather(known, sites)
     _part([site for group in sites for site in group])
     return tuple(
-        _moved(locked, group, wanted[locked.key].priority)
+        _moved(locked, group, wanted[locked.key])
         for locked, group in zip(known, sites, strict=True)
     )
 
@@ -73,12 +77,24 @@ def directory_template(
     return layout.by_model_type.get(model_type, layout.fallback)
 
 
-def _moved(locked: LockedEntry, sites: Sequence["_Site"], priority: int) -> LockedEntry:
-    """Return `locked` with the paths of `sites`; itself, if nothing changes."""
-    if priority == locked.priority and all(site.path == site.file.path for site in sites):
+def _moved(locked: LockedEntry, sites: Sequence["_Site"], entry: Entry) -> LockedEntry:
+    """Return `locked` with the paths of `sites` and what `entry` says; itself, if all is so."""
+    placed = (entry.priority, entry.groups) == (locked.priority, locked.groups)
+    if placed and all(site.path == site.file.path for site in sites):
         return locked
     files = tuple(replace(site.file, path=site.path) for site in sites)
-    return replace(locked, priority=priority, files=files)
+    return replace(locked, priority=entry.priority, groups=entry.groups, files=files)
+
+
+def _gather(known: Sequence[LockedEntry], sites: Sequence[Sequence["_Site"]]) -> None:
+    """Let what searches found go where another entry, or else an earlier search, wants it."""
+    order = sorted(zip(known, sites, strict=True), key=lambda pair: pair[0].is_search)
+    first: dict[int, _Site] = {}
+    for locked, group in order:
+        for site in group:
+            other = first.setdefault(site.file.file_id, site)
+            if locked.is_search and other is not site:
+                site.follow(other)
 
 
 class _Site:

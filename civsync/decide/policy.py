@@ -3,22 +3,37 @@
 Which file is the right one was decided before; here it is only allowed or refused.
 """
 
-from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion, Scan
+from dataclasses import dataclass
+
+from civsync.core.catalog import RATINGS, RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.codes import Code
 from civsync.core.errors import RegistryError, UserError
-from civsync.core.request import Request
+from civsync.core.lock import LockedFile
+from civsync.core.request import Policy, Request
 from civsync.decide.select import describe_file
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule, what was found instead, and what the rule wants."""
+
+    rule: str
+    found: str
+    wanted: str
+
 
 Remark = tuple[str, str]
 """Code and message of something that a person should know."""
 
 
-def check_version(version: RemoteVersion, model: RemoteModel) -> tuple[Remark, ...]:
+def check_version(
+    version: RemoteVersion, model: RemoteModel, *, early: bool = False
+) -> tuple[Remark, ...]:
     """Return what is remarkable about a version that can be locked.
 
-    Early access is only remarked: its fields changed three times in three years, and the
-    download route has the last word. Raises RegistryError archived or downloads-disabled,
-    UserError unlockable.
+    That it is sold as early access (`early`) is only remarked: whether this version may be
+    chosen was decided before. Raises RegistryError archived or downloads-disabled, UserError
+    unlockable.
     """
     named = f'model {model.id} "{model.name}"'
     where = f'version {version.id} "{version.name}" of {named}'
@@ -34,12 +49,69 @@ def check_version(version: RemoteVersion, model: RemoteModel) -> tuple[Remark, .
     if not version.files:
         raise UserError(Code.UNLOCKABLE, f"{where} has no files", data=data)
     remarks: list[Remark] = []
-    if version.early_access:
+    if early:
         until = version.early_access_until or "a date that Civitai does not say"
         remarks.append(("early-access", f"{where} is sold as early access until {until}"))
     if model.mode == "TakenDown":
         remarks.append(("taken-down", f"Civitai's moderators took the pictures of {where} down"))
     return tuple(remarks)
+
+
+def breaches(file: LockedFile, policy: Policy) -> tuple[Breach, ...]:
+    """Return the rules of `policy` that forbid `file`, from what the lock says of it.
+
+    Covers license, rating, size and creators; pickles and scans have errors of their own.
+    What is not known counts as not allowed.
+    """
+    found: list[Breach] = []
+    given = {word.strip() for word in file.license.split(",")}
+    lacking = [word for word in policy.license if word not in given]
+    if lacking:
+        says = file.license or "nothing that is known"
+        found.append(Breach("policy.license", f"the creator allows {says}", ", ".join(lacking)))
+    if policy.rating and not _is_rated_within(file, policy.rating):
+        rated = f"it is rated {file.rating}" if file.rating else "it is not rated"
+        found.append(Breach("policy.nsfw", rated, policy.rating))
+    if policy.max_size is not None and file.size > policy.max_size:
+        found.append(
+            Breach("policy.max_size", f"it has {file.size:,} bytes", f"{policy.max_size:,}")
+        )
+    creator = file.creator.casefold()
+    allowed, denied = policy.allow_creators, policy.deny_creators
+    if allowed and creator not in {name.casefold() for name in allowed}:
+        found.append(Breach("policy.creators.allow", _made_by(file), ", ".join(allowed)))
+    if denied and (not creator or creator in {name.casefold() for name in denied}):
+        found.append(Breach("policy.creators.deny", _made_by(file), ", ".join(denied)))
+    return tuple(found)
+
+
+def enforce(file: LockedFile, policy: Policy) -> None:
+    """Refuse a file that `policy` forbids.
+
+    Raises UserError policy-denied, which names every rule that is broken.
+    """
+    found = breaches(file, policy)
+    if found:
+        rules = "; ".join(f"`{each.rule}: {each.wanted}`, but {each.found}" for each in found)
+        raise UserError(
+            Code.POLICY_DENIED,
+            f"file {file.file_id} {file.name} of version {file.version_id} is against {rules}",
+            data={
+                "file_id": file.file_id,
+                "version_id": file.version_id,
+                "rules": ", ".join(each.rule for each in found),
+            },
+        )
+
+
+def _is_rated_within(file: LockedFile, limit: str) -> bool:
+    if file.rating not in RATINGS or limit not in RATINGS:
+        return False
+    return RATINGS.index(file.rating) <= RATINGS.index(limit)
+
+
+def _made_by(file: LockedFile) -> str:
+    return f"it is by {file.creator}" if file.creator else "its creator is not known"
 
 
 def check_file(file: RemoteFile, request: Request) -> tuple[Remark, ...]:

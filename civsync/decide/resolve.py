@@ -6,22 +6,28 @@ whose request changed keeps its version where that still fits, and nothing is mo
 newer version unless `upgrade` says so.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, RegistryError, UserError
-from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
-from civsync.core.request import Entry
+from civsync.core.errors import CivsyncError, RegistryError, SafetyError, UserError
+from civsync.core.limits import SEARCH_MODELS
+from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, sort_key
+from civsync.core.request import ById, Entry
 from civsync.core.wording import describe_request
-from civsync.decide.case import Case, make_case, versions_for
+from civsync.decide.admission import admission
+from civsync.decide.case import Case, make_case, many_for, narrow, versions_for
 from civsync.decide.lookup import Asking, Catalog, look_up
 from civsync.decide.notes import Note
 from civsync.decide.owners import Linked, find_owners
-from civsync.decide.policy import check_file, check_version
+from civsync.decide.policy import check_file, check_version, enforce
 from civsync.decide.record import files_of, record_file
+from civsync.decide.searching import Hits, follow
 from civsync.decide.select import choose_files
+from civsync.decide.versions import ranked_versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +50,45 @@ def never(_entry: Entry) -> bool:
 
 
 def resolve(
-    entries: Sequence[Entry], previous: Lock, *, upgrade: Callable[[Entry], bool] = never
+    entries: Sequence[Entry],
+    previous: Lock,
+    *,
+    now: datetime,
+    upgrade: Callable[[Entry], bool] = never,
 ) -> Asking[Resolution]:
-    """Return what `entries` lead to, given what the `previous` lock holds.
+    """Return what `entries` lead to `now`, given what the `previous` lock holds.
 
     Failures of entries are values of the result; what the source raises for want of an
     answer goes through to the caller.
     """
+    resolution, _ = yield from resolve_and_show(entries, previous, now=now, upgrade=upgrade)
+    return resolution
+
+
+def resolve_and_show(
+    entries: Sequence[Entry], previous: Lock, *, now: datetime, upgrade: Callable[[Entry], bool]
+) -> Asking[tuple[Resolution, Catalog]]:
+    """Return what `resolve` does, and all that was shown on the way."""
     before = {locked.key: locked for locked in previous.entries}
     files = files_of(previous)
     cases = [
-        make_case(entry, before.get(entry.key), files, fresh=entry.hold is None and upgrade(entry))
+        make_case(
+            entry,
+            before.get(entry.key),
+            files,
+            admission(entry.request, now),
+            fresh=entry.hold is None and upgrade(entry),
+        )
         for entry in sorted(entries, key=lambda entry: sort_key(entry.key))
     ]
-    targets = [case.target for case in cases if not case.settled]
-    catalog = yield from look_up(targets)
-    outcomes = [_outcome(case, catalog) for case in cases]
+    asking = [case for case in cases if not case.settled]
+    catalog = Catalog()
+    searches = {case.entry.key: case.request.search for case in asking if case.request.search}
+    hits = yield from follow(searches, catalog)
+    yield from look_up([case.target for case in asking if not case.is_search], catalog)
+    outcomes = [_outcome(case, catalog, hits.get(case.entry.key)) for case in cases]
     owners = yield from find_owners([link for outcome in outcomes for link in outcome.linked])
-    return _summary([_with_owners(outcome, owners) for outcome in outcomes])
+    return _summary([_with_owners(outcome, owners) for outcome in outcomes]), catalog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +102,13 @@ class _Outcome:
     linked: tuple[Linked, ...] = ()
 
 
-def _outcome(case: Case, catalog: Catalog) -> _Outcome:
+def _outcome(case: Case, catalog: Catalog, hits: Hits | None) -> _Outcome:
     if case.settled and case.before is not None:
-        return _Outcome(case=case, locked=replace(case.before, priority=case.entry.priority))
+        return _Outcome(case=case, locked=case.before)
     try:
-        return _lock(case, catalog)
+        if hits is not None:
+            return _lock_hits(case, catalog, hits)
+        return _lock_many(case, catalog) if case.takes_many else _lock(case, catalog)
     except CivsyncError as error:
         error.subject = error.subject or case.entry.key
         error.place = error.place or case.entry.place
@@ -89,14 +118,14 @@ def _outcome(case: Case, catalog: Catalog) -> _Outcome:
 def _kept(case: Case, catalog: Catalog, error: CivsyncError) -> _Outcome:
     """Keep what the lock has of an entry that could not be locked anew.
 
-    Not to be found in one run proves nothing, and neither does it harm an upgrade that a
-    creator archived what is locked: both are told, and are no failures.
+    Not to be found in one run proves nothing, and neither does it harm an upgrade that what
+    is newer must not be locked: both are told, and are no failures.
     """
     before = case.before
     if before is None:
         return _Outcome(case=case, locked=None, failure=error)
     unseen = error.code in (Code.UNKNOWN_MODEL, Code.UNKNOWN_VERSION)
-    unserved = isinstance(error, RegistryError) or error.code is Code.UNLOCKABLE
+    unserved = isinstance(error, RegistryError | UserError)
     if not unseen and not (unserved and case.satisfied):
         return _Outcome(case=case, locked=before, failure=error)
     shown = any(catalog.version(file.version_id) for file in before.files)
@@ -107,6 +136,91 @@ def _kept(case: Case, catalog: Catalog, error: CivsyncError) -> _Outcome:
         message=f"{error.message}; the locked files stay as they are",
     )
     return _Outcome(case=case, locked=replace(before, gone=before.gone or gone), notes=(note,))
+
+
+def _lock_hits(case: Case, catalog: Catalog, hits: Hits) -> _Outcome:
+    """Lock what a search found. Hits that must not be locked are left out, and told.
+
+    Raises UserError unknown-creator, SafetyError search-empty, IntegrityError.
+    """
+    search = case.request.search
+    if search is not None and not hits.known:
+        raise UserError(
+            Code.UNKNOWN_CREATOR, f"Civitai knows no creator called {search.username!r}"
+        )
+    if not hits.models:
+        raise SafetyError(Code.SEARCH_EMPTY, "the search finds nothing")
+    files = case.before.files if case.before is not None else ()
+    by_model: dict[int, list[LockedFile]] = defaultdict(list)
+    for file in files:
+        by_model[file.model_id].append(file)
+    parts: list[_Outcome] = []
+    for model in hits.models:
+        request = replace(case.request, model_id=model.id)
+        part = narrow(case, request, by_model[model.id])
+        parts.append(_part(part, catalog))
+    notes: list[Note] = []
+    if hits.more and search is not None and search.limit == SEARCH_MODELS:
+        text = f"the search finds more than {search.limit} models; `limit` says how many to take"
+        notes.append(Note(code="search-cut", entry=case.entry.key, message=text))
+    return _united(case, parts, notes)
+
+
+def _lock_many(case: Case, catalog: Catalog) -> _Outcome:
+    """Lock several versions of one model; those that must not be locked are left out, and told.
+
+    Raises as `_lock`, where nothing is left.
+    """
+    files = case.before.files if case.before is not None else ()
+    parts: list[_Outcome] = []
+    for model, version in many_for(case, catalog):
+        request = replace(case.request, model_id=model.id, version=ById(version.id))
+        own = [file for file in files if file.version_id == version.id]
+        parts.append(_part(narrow(case, request, own), catalog))
+    return _united(case, parts, [], waiting=_waiting(case, catalog.model(model.id), None))
+
+
+def _part(case: Case, catalog: Catalog) -> _Outcome:
+    """Lock one of many; what cannot be locked is a failure of this part alone."""
+    try:
+        return _lock_many(case, catalog) if case.takes_many else _lock(case, catalog)
+    except (UserError, RegistryError) as error:
+        if case.before is not None and case.satisfied:
+            return _kept(case, catalog, error)
+        return _Outcome(case=case, locked=None, failure=error)
+
+
+def _united(
+    case: Case,
+    parts: Sequence[_Outcome],
+    notes: Sequence[Note],
+    *,
+    waiting: tuple[Waiting, ...] = (),
+) -> _Outcome:
+    """Put what was locked of many into one entry. Raises the first failure if nothing was."""
+    locked = [part.locked for part in parts if part.locked is not None]
+    failures = [part.failure for part in parts if part.failure is not None]
+    if not locked and failures:
+        raise failures[0]
+    key = case.entry.key
+    told = [
+        Note(code="left-out", entry=key, message=f"{error.message}; it is left out")
+        for error in failures
+    ]
+    waits = {each.version_id: each for entry in locked for each in entry.waiting}
+    waits |= {each.version_id: each for each in waiting}
+    files = {(file.version_id, file.file_id): file for entry in locked for file in entry.files}
+    return _Outcome(
+        case=case,
+        locked=LockedEntry(
+            key=key,
+            request=describe_request(case.request),
+            waiting=tuple(waits[number] for number in sorted(waits)),
+            files=tuple(files[ids] for ids in sorted(files)),
+        ),
+        notes=(*notes, *(note for part in parts for note in part.notes), *told),
+        linked=tuple(link for part in parts for link in part.linked),
+    )
 
 
 def _lock(case: Case, catalog: Catalog) -> _Outcome:
@@ -124,8 +238,8 @@ def _lock(case: Case, catalog: Catalog) -> _Outcome:
 
 
 def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> _Outcome:
-    request = case.entry.request
-    remarks = list(check_version(version, model))
+    request = case.request
+    remarks = list(check_version(version, model, early=case.admission.is_early(version)))
     selection = choose_files(version, model, request)
     remarks.extend(selection.remarks)
     # Who chooses files by name means the names of today.
@@ -135,6 +249,7 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> _Ou
     for file in selection.files:
         remarks.extend(check_file(file, request))
         locked, more = record_file(file, version, model, case.known, fresh=case.fresh or named)
+        enforce(locked, request.policy)
         remarks.extend(more)
         files.append(locked)
         if file.linked:
@@ -144,11 +259,26 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> _Ou
         locked=LockedEntry(
             key=case.entry.key,
             request=describe_request(request),
+            waiting=_waiting(case, model, version),
             files=tuple(files),
-            priority=case.entry.priority,
         ),
         notes=tuple(Note(code=code, entry=case.entry.key, message=text) for code, text in remarks),
         linked=tuple(linked),
+    )
+
+
+def _waiting(
+    case: Case, model: RemoteModel | None, chosen: RemoteVersion | None
+) -> tuple[Waiting, ...]:
+    """Return the versions that would come before the `chosen` one if they were free today."""
+    if model is None or not model.whole:
+        return ()
+    ranked = ranked_versions(model, case.request)
+    before = ranked[: ranked.index(chosen)] if chosen in ranked else ranked
+    found = case.admission.waiting(before)
+    return tuple(
+        Waiting(version_id=each.id, version=each.name, until=each.early_access_until or "")
+        for each in sorted(found, key=lambda version: version.id)
     )
 
 

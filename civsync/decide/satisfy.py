@@ -6,9 +6,11 @@ from civsync.core.catalog import RemoteFile, Scan
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.request import ById, ByName, Request
 from civsync.core.wording import describe_request
+from civsync.decide.admission import is_after, is_age
 from civsync.decide.kinds import is_pickle
+from civsync.decide.policy import breaches
 from civsync.decide.select import matches
-from civsync.decide.versions import same_name
+from civsync.decide.versions import families_of, same_name
 
 Difference = tuple[str, str, str]
 """A key, the value that the lock has, and the value that is wanted; "" for absent."""
@@ -35,11 +37,13 @@ def shortfalls(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
     required = [each for each in request.selectors if not each.optional]
     if not locked.files and (required or not request.selectors):
         found.append(("files", "none", "at least one"))
-    found.extend(
-        ("files", "no such file", selector.type or selector.name or "any")
-        for selector in required
-        if locked.files and not any(matches(selector, _facts(file)) for file in locked.files)
-    )
+    for version in {file.version_id: None for file in locked.files} if required else ():
+        files = [_facts(file) for file in locked.files if file.version_id == version]
+        found.extend(
+            ("files", "no such file", selector.type or selector.name or "any")
+            for selector in required
+            if not any(matches(selector, file) for file in files)
+        )
     found.extend(version_shortfalls(request, locked))
     for file in locked.files:
         found.extend(_file_shortfalls(request, file))
@@ -57,13 +61,21 @@ def version_shortfalls(request: Request, locked: LockedEntry) -> list[Difference
             found.append(("version", str(file.version_id), str(wanted.id)))
         if isinstance(wanted, ByName) and not same_name(wanted.name, file.version):
             found.append(("version", file.version, wanted.name))
-        if request.base_model and not same_name(request.base_model, file.base_model):
-            found.append(("base_model", file.base_model, request.base_model))
+        families = families_of(request)
+        if families and not any(same_name(each, file.base_model) for each in families):
+            found.append(("base_model", file.base_model, " or ".join(families)))
     return found
 
 
 def _file_shortfalls(request: Request, file: LockedFile) -> list[Difference]:
-    found: list[Difference] = []
+    found: list[Difference] = [
+        (each.rule, f"{file.file_id} {file.name}: {each.found}", each.wanted)
+        for each in breaches(file, request.policy)
+    ]
+    bound = request.exclude_newer
+    # An age is measured when something is locked, and never again; a date can be checked.
+    if bound and not is_age(bound) and is_after(file.published_at, bound):
+        found.append(("exclude_newer", file.published_at, bound))
     if not file.sha256:
         found.append(("sha256", "", f"the hash of file {file.file_id}"))
     if not request.policy.allow_pickle and is_pickle(file.name, file.format):

@@ -119,4 +119,6 @@ def _moved(manifest: Manifest, entries: Iterable[LockedEntry]) -> Iterable[Stale
         ]
         if placed.priority != old.priority:
             keys.append(("priority", str(old.priority), str(placed.priority)))
+        if placed.groups != old.groups:
+            keys.append(("groups", ", ".join(old.groups), ", ".join(placed.groups)))
         yield Stale(entry_key=placed.key, reason=Reason.MOVED, keys=tuple(keys))

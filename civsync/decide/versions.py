@@ -1,4 +1,4 @@
-"""Choose the version of a model that a request means."""
+"""Choose the versions of a model that a request means."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,34 +6,20 @@ from typing import assert_never
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
-from civsync.core.errors import UserError
+from civsync.core.errors import CivsyncError, UserError
 from civsync.core.request import All, ById, ByName, Count, Latest, Newest, Request
+from civsync.decide.admission import Admission, moment_of
 from civsync.decide.select import listing
 from civsync.documents.hints import did_you_mean
 
 
-def find_version(model: RemoteModel, request: Request) -> RemoteVersion | None:
-    """Return the version of `model` that `request` means, if it is among those shown.
+def named_version(model: RemoteModel, request: Request) -> RemoteVersion | None:
+    """Return the one version that `request` names by id or name, if it is shown.
 
-    `latest` is the creator's default (`index` 0, else the first shown), `newest` has the
-    greatest publication date; both among the versions for `base_model`. A name that two
-    versions share names neither.
+    A name that two versions share names neither.
     """
-    versions = _of_base_model(model.versions, request.base_model)
-    if not versions:
-        return None
+    versions = of_family(model.versions, request)
     match request.version:
-        case Latest():
-            return min(
-                enumerate(versions),
-                key=lambda pair: (
-                    pair[1].index is None,
-                    pair[0] if pair[1].index is None else pair[1].index,
-                    pair[1].id,
-                ),
-            )[1]
-        case Newest():
-            return max(versions, key=lambda version: (_published(version), version.id))
         case ById(id=number):
             return next((version for version in versions if version.id == number), None)
         case ByName(name=name):
@@ -41,43 +27,90 @@ def find_version(model: RemoteModel, request: Request) -> RemoteVersion | None:
             alike = [version for version in versions if same_name(version.name, name)]
             found = exact or alike
             return found[0] if len(found) == 1 else None
-        case All() | Count():
-            raise NotImplementedError
+        case Latest() | Newest() | All() | Count():
+            return None
         case _:
             assert_never(request.version)
 
 
-def choose_version(model: RemoteModel, request: Request) -> RemoteVersion:
-    """Return the version of `model` that `request` means.
+def ranked_versions(model: RemoteModel, request: Request) -> tuple[RemoteVersion, ...]:
+    """Return the versions that `request` lets choose from, the one it means most first.
 
-    Raises UserError: unknown-version, which lists what there is, or unlockable for a model
-    without any version.
+    The creator's order (`index`, else as shown), or by publication date for `newest`; among
+    the versions for `base_model`. A named version stands alone.
     """
-    version = find_version(model, request)
-    if version is not None:
-        return version
+    versions = of_family(model.versions, request)
+    match request.version:
+        case Latest() | All() | Count():
+            return tuple(version for _, version in sorted(enumerate(versions), key=_creators_order))
+        case Newest():
+            return tuple(sorted(versions, key=_publication, reverse=True))
+        case ById() | ByName():
+            named = named_version(model, request)
+            return () if named is None else (named,)
+        case _:
+            assert_never(request.version)
+
+
+def find_versions(
+    model: RemoteModel, request: Request, admission: Admission
+) -> tuple[RemoteVersion, ...]:
+    """Return the versions of `model` that `request` means and `admission` lets in."""
+    ranked = [v for v in ranked_versions(model, request) if admission.admits(v)]
+    match request.version:
+        case All():
+            return tuple(ranked)
+        case Count(count=count):
+            return tuple(ranked[:count])
+        case Latest() | Newest() | ById() | ByName():
+            return tuple(ranked[:1])
+        case _:
+            assert_never(request.version)
+
+
+def require_versions(
+    model: RemoteModel, request: Request, admission: Admission
+) -> tuple[RemoteVersion, ...]:
+    """Return what `find_versions` does, at least one.
+
+    Raises UserError: unknown-version, which lists what there is, too-new, or unlockable for a
+    model without any version; RegistryError early-access.
+    """
+    versions = find_versions(model, request, admission)
+    if versions:
+        return versions
+    ranked = ranked_versions(model, request)
+    # The first one is what was meant; why it is barred tells most.
+    refusal = admission.refusal(ranked[0]) if ranked else None
+    if refusal is not None:
+        raise refusal
+    raise _nothing_there(model, request)
+
+
+def _nothing_there(model: RemoteModel, request: Request) -> CivsyncError:
     named = f'model {model.id} "{model.name}"'
     if not model.versions:
-        raise UserError(
+        return UserError(
             Code.UNLOCKABLE, f"{named} has no published version", data={"model_id": model.id}
         )
-    versions = _of_base_model(model.versions, request.base_model)
+    versions = of_family(model.versions, request)
     if not versions:
         families = sorted({version.base_model for version in model.versions})
-        raise UserError(
+        wanted = " or ".join(f'"{name}"' for name in families_of(request))
+        return UserError(
             Code.UNKNOWN_VERSION,
-            f'{named} has no version for "{request.base_model}"; there is: {listing(families)}',
-            hint=did_you_mean(request.base_model or "", families),
+            f"{named} has no version for {wanted}; there is: {listing(families)}",
+            hint=did_you_mean(families_of(request)[0], families),
             data={"model_id": model.id},
         )
-    wanted, nearest = _wanted(request, versions)
+    meant, nearest = _wanted(request, versions)
     lines = [
         f'{version.id} "{version.name}" ({version.base_model})'
         for version in sorted(versions, key=lambda version: version.id)
     ]
-    raise UserError(
+    return UserError(
         Code.UNKNOWN_VERSION,
-        f"{named} has no {wanted}; there is: {listing(lines)}",
+        f"{named} has no {meant}; there is: {listing(lines)}",
         hint=nearest,
         data={"model_id": model.id},
     )
@@ -86,6 +119,21 @@ def choose_version(model: RemoteModel, request: Request) -> RemoteVersion:
 def same_name(left: str, right: str) -> bool:
     """Tell whether two names differ in case and outer blanks at most."""
     return left.strip().casefold() == right.strip().casefold()
+
+
+def families_of(request: Request) -> tuple[str, ...]:
+    """Return the base models that `request` is narrowed to; none for any."""
+    if request.base_model is not None:
+        return (request.base_model,)
+    return request.search.base_models if request.search is not None else ()
+
+
+def of_family(versions: Sequence[RemoteVersion], request: Request) -> tuple[RemoteVersion, ...]:
+    """Return the versions for the base models that `request` is narrowed to."""
+    families = families_of(request)
+    if not families:
+        return tuple(versions)
+    return tuple(v for v in versions if any(same_name(v.base_model, each) for each in families))
 
 
 def _wanted(request: Request, versions: Sequence[RemoteVersion]) -> tuple[str, str]:
@@ -105,18 +153,13 @@ def _wanted(request: Request, versions: Sequence[RemoteVersion]) -> tuple[str, s
             assert_never(request.version)
 
 
-def _of_base_model(
-    versions: Sequence[RemoteVersion], base_model: str | None
-) -> tuple[RemoteVersion, ...]:
-    if base_model is None:
-        return tuple(versions)
-    return tuple(version for version in versions if same_name(version.base_model, base_model))
+def _creators_order(pair: tuple[int, RemoteVersion]) -> tuple[bool, int, int]:
+    place, version = pair
+    shown = place if version.index is None else version.index
+    return (version.index is None, shown, version.id)
 
 
-def _published(version: RemoteVersion) -> datetime:
-    """Return when a version was published; without a readable date, before all others."""
-    try:
-        moment = datetime.fromisoformat(version.published_at or "")
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def _publication(version: RemoteVersion) -> tuple[datetime, int]:
+    """Order by date, then id; without a readable date, before all others."""
+    moment = moment_of(version.published_at)
+    return (datetime.min.replace(tzinfo=UTC) if moment is None else moment, version.id)

@@ -1,42 +1,39 @@
-"""Drive the resolver: take its questions to a source, several at a time, and bring the answers."""
+"""Drive decisions that ask: take their questions to a source, and bring the answers.
 
-from collections.abc import Callable, Sequence
+Several questions are asked at a time; which ones, and what the answers mean, is not known
+here.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
 
 import anyio
 
 from civsync.core.events import Asked
-from civsync.core.lock import Lock
 from civsync.core.questions import Question, QuestionAnswer
-from civsync.core.request import Entry
-from civsync.decide.resolve import Resolution, resolve
+from civsync.decide.lookup import Asking
 from civsync.ports import Reporter, Source
 
+T = TypeVar("T")
 
-async def run_resolver(
-    entries: Sequence[Entry],
-    previous: Lock,
-    source: Source,
-    report: Reporter,
-    *,
-    upgrade: Callable[[Entry], bool],
-) -> Resolution:
-    """Resolve `entries` against `source`.
+
+async def converse(conversation: Asking[T], source: Source, report: Reporter, *, entries: int) -> T:
+    """Take the questions of `conversation` to `source` until it has its result.
 
     Raises what the source raises when there is no answer to be had (RegistryError,
     WireError): a lock is made of whole answers or not at all.
     """
-    conversation = resolve(entries, previous, upgrade=upgrade)
     asked = 0
     try:
         questions = next(conversation)
         while True:
             answers = await _ask_all(source, questions)
             asked += len(questions)
-            report(Asked(requests=asked, entries=len(entries)))
+            report(Asked(requests=asked, entries=entries))
             questions = conversation.send(answers)
     except StopIteration as end:
-        resolution: Resolution = end.value
-        return resolution
+        result: T = end.value
+        return result
 
 
 async def _ask_all(source: Source, questions: Sequence[Question]) -> tuple[QuestionAnswer, ...]:

@@ -16,16 +16,16 @@ from civsync.core.events import Event
 from civsync.core.lock import Lock
 from civsync.core.names import is_safe_name
 from civsync.core.request import Entry
-from civsync.decide.resolve import Resolution, never
+from civsync.decide.resolve import Resolution, resolve
 from civsync.demo.artifacts import plain_pickle
 from civsync.demo.faults import Action, Answer, Cut, Fault, Raw
 from civsync.demo.registry import Registry
 from civsync.demo.served import Served, serve
-from civsync.engine.resolving import run_resolver
+from civsync.engine.resolving import converse
 from civsync.sources.civitai import CivitaiSource
 from civsync.wire.transport import HttpTransport
 from support.cli import Project
-from support.factories import entry, request
+from support.factories import NOW, entry, request
 from support.fake_clock import FakeClock
 
 ESC = "\x1b"
@@ -349,7 +349,7 @@ async def resolved(served: Served, *entries: Entry, cap: int = 2**20) -> Resolut
             report=note,
             answer_cap=cap,
         )
-        return await run_resolver(entries, Lock(), source, note, upgrade=never)
+        return await converse(resolve(entries, Lock(), now=NOW), source, note, entries=1)
     finally:
         await transport.aclose()
 

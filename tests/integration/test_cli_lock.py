@@ -347,7 +347,7 @@ def leading_out(text: str) -> str:
 
 
 def from_the_future(text: str) -> str:
-    return text.replace('"schema_version": 1', '"schema_version": 2')
+    return text.replace('"schema_version": 2', '"schema_version": 3')
 
 
 def in_conflict(text: str) -> str:
@@ -427,13 +427,13 @@ def test_nothing_moves_to_a_new_version_but_what_an_upgrade_names(
 
     ran = lock(project, "-P", str(THEATRE))
     assert f"v2.0 → new {THEATRE}" in ran.err
-    assert [entry["versions"][0]["name"] for entry in locked(project).values()] == [
+    assert [entry["files"][0]["version"] for entry in locked(project).values()] == [
         "v1.0",
         f"new {THEATRE}",
         "v1.0",
     ]
     lock(project, "-U")
-    assert [entry["versions"][0]["name"] for entry in locked(project).values()] == [
+    assert [entry["files"][0]["version"] for entry in locked(project).values()] == [
         "v1.0",  # held
         f"new {THEATRE}",
         f"new {TERN}",

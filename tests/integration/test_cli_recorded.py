@@ -16,10 +16,10 @@ import pytest
 from civsync.core.codes import Code
 from civsync.core.events import Event
 from civsync.core.lock import Lock
-from civsync.decide.resolve import Resolution, never
-from civsync.engine.resolving import run_resolver
+from civsync.decide.resolve import Resolution, resolve
+from civsync.engine.resolving import converse
 from civsync.sources.civitai import CivitaiSource
-from support.factories import entry, request
+from support.factories import NOW, entry, request
 from support.fake_clock import FakeClock
 from support.scripted_transport import ScriptedTransport, json_answer
 
@@ -229,9 +229,8 @@ def resolved(name: str, version: int | str, *, previous: Lock | None = None) -> 
         source = CivitaiSource(
             wire, FakeClock(), api_url="https://civitai.com", token=None, report=silent
         )
-        return await run_resolver(
-            [entry(wanted)], previous or Lock(), source, silent, upgrade=never
-        )
+        resolving = resolve([entry(wanted)], previous or Lock(), now=NOW)
+        return await converse(resolving, source, silent, entries=1)
 
     return anyio.run(ask)
 
@@ -300,7 +299,7 @@ def test_the_order_of_files_in_an_answer_decides_nothing(name: str) -> None:
             wire, FakeClock(), api_url="https://civitai.com", token=None, report=silent
         )
         wanted = [entry(request(value["id"], LATEST))]
-        return await run_resolver(wanted, Lock(), source, silent, upgrade=never)
+        return await converse(resolve(wanted, Lock(), now=NOW), source, silent, entries=1)
 
     expected = resolved(name, LATEST)
     actual = anyio.run(ask)

@@ -16,6 +16,7 @@ from civsync.decide.resolve import Resolution, resolve
 from civsync.decide.satisfy import shortfalls
 from civsync.decide.stale import staleness
 from support.factories import (
+    NOW,
     Library,
     entry,
     library,
@@ -156,7 +157,7 @@ def outline(resolution: Resolution) -> tuple[object, ...]:
 def shuffled_resolution(
     shown: Library, wanted: list[Entry], previous: Lock, dice: random.Random
 ) -> Resolution:
-    conversation = resolve(dice.sample(wanted, len(wanted)), previous)
+    conversation = resolve(dice.sample(wanted, len(wanted)), previous, now=NOW)
     try:
         questions = next(conversation)
         while True:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.errors import Place
@@ -39,6 +40,10 @@ from civsync.core.wording import entry_key
 from civsync.decide.resolve import Resolution, never, resolve
 
 PLACE = Place(document="civsync.yaml", line=1, column=1)
+
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+"""The day on which tests resolve, unless they say another."""
 
 
 def sha256_of(number: int) -> str:
@@ -295,9 +300,10 @@ def resolved(
     *entries: Entry,
     previous: Lock | None = None,
     upgrade: Callable[[Entry], bool] = never,
+    now: datetime = NOW,
 ) -> Resolution:
     """Resolve `entries` against what `shown` answers."""
-    conversation = resolve(entries, previous or Lock(), upgrade=upgrade)
+    conversation = resolve(entries, previous or Lock(), now=now, upgrade=upgrade)
     try:
         questions = next(conversation)
         while True:

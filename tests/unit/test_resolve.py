@@ -17,9 +17,10 @@ from civsync.core.questions import (
     Models,
     Owners,
 )
-from civsync.core.request import Entry, FileSelector, Preference, Request
+from civsync.core.request import EarlyAccess, Entry, FileSelector, Policy, Preference, Request
 from civsync.decide.resolve import Resolution, resolve
 from support.factories import (
+    NOW,
     Library,
     always,
     entry,
@@ -126,7 +127,7 @@ class TestQuestions:
         assert shown.asked == [AskModelsOfVersions((40,)), AskVersion(40)]
 
     def test_all_batches_are_asked_at_the_same_time(self) -> None:
-        conversation = resolve([entry(request(n)) for n in range(1, 302)], Lock())
+        conversation = resolve([entry(request(n)) for n in range(1, 302)], Lock(), now=NOW)
         assert len(next(conversation)) == 4
 
     def test_nothing_is_asked_for_an_empty_manifest(self) -> None:
@@ -135,13 +136,13 @@ class TestQuestions:
         assert shown.asked == []
 
     def test_an_answer_of_the_wrong_kind_is_a_mistake_of_the_source(self) -> None:
-        conversation = resolve([LATEST], Lock())
+        conversation = resolve([LATEST], Lock(), now=NOW)
         next(conversation)
         with pytest.raises(TypeError):
             conversation.send((Owners({}),))
 
     def test_models_that_were_not_asked_for_are_not_locked(self) -> None:
-        conversation = resolve([LATEST], Lock())
+        conversation = resolve([LATEST], Lock(), now=NOW)
         next(conversation)
         with pytest.raises(StopIteration) as end:
             conversation.send((Models((remote_model(5), remote_model(4))),))
@@ -277,9 +278,11 @@ class TestRefusals:
         result = resolved(shown, entry(request(4, allow_unverified=True)))
         assert codes_of(result) == [Code.SCAN_MISSING]
 
-    def test_early_access_is_locked_with_its_deadline(self) -> None:
+    def test_early_access_that_was_bought_is_locked_with_its_deadline(self) -> None:
         version = remote_version(40, early_access_until="2030-01-01T00:00:00Z")
-        result = resolved(library(remote_model(4, [version])), LATEST)
+        bought = request(4)
+        bought = replace(bought, policy=Policy(early_access=EarlyAccess.ALLOW))
+        result = resolved(library(remote_model(4, [version])), entry(bought))
         assert versions_of(result) == [40]
         assert notes_of(result) == ["early-access"]
         assert "2030-01-01" in result.notes[0].message
@@ -351,11 +354,6 @@ class TestSmallestChange:
             library(self.OLD), entry(request(4, "v40")), previous=changed(before, edit)
         )
         assert result.entries == before.entries
-
-    def test_the_priority_of_a_kept_entry_follows_the_manifest(self) -> None:
-        before = lock_of(library(self.OLD), LATEST)
-        result = resolved(library(), replace(LATEST, priority=7), previous=before)
-        assert result.entries[0].priority == 7
 
     def test_entries_that_the_manifest_dropped_are_left_out(self) -> None:
         before = lock_of(library(self.OLD, remote_model(5)), LATEST, entry(request(5)))

@@ -88,9 +88,16 @@ def test_an_edit_of_the_priority_is_carried_over_offline() -> None:
     assert stale.keys == (("priority", "0", "2"),)
 
 
-def test_hold_and_groups_make_nothing_stale() -> None:
-    kept = replace(LATEST, hold="because", groups=("a",))
+def test_a_hold_makes_nothing_stale() -> None:
+    kept = replace(LATEST, hold="because")
     assert staleness(manifest(kept), locked(LATEST)) == ()
+
+
+def test_groups_are_followed_offline() -> None:
+    grouped = replace(LATEST, groups=("a", "b"))
+    (stale,) = staleness(manifest(grouped), locked(LATEST))
+    assert (stale.reason, stale.keys) == (Reason.MOVED, (("groups", "", "a, b"),))
+    assert not stale.needs_network
 
 
 @pytest.mark.parametrize(
