@@ -6,14 +6,17 @@ of the node. What the rules mean together is checked elsewhere.
 """
 
 import json
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence as SequenceOf
 from typing import TYPE_CHECKING, Any, Final
 
 from civsync.core.codes import Code
+from civsync.documents.cutoffs import CUTOFF_HINT
 from civsync.documents.findings import Findings
 from civsync.documents.hints import did_you_mean, listed
 from civsync.documents.nodes import Mapping, Node, Refused, Scalar, Sequence, key_path
 from civsync.documents.schema_files import schema_text
+from civsync.documents.sizes import SIZE_HINT
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -25,6 +28,12 @@ _TYPE_WORDS: Final = {
     "object": "a mapping",
     "boolean": "true or false",
 }
+
+_KINDS: Final[MappingOf[str | int, tuple[str, str]]] = {
+    "exclude_newer": ("an age, a date or false", CUTOFF_HINT),
+    "max_size": ("a size", SIZE_HINT),
+}
+"""Keys whose values say more than their types, with what helps."""
 
 _SECRETS: Final = frozenset({"token", "api_key", "apikey", "api_token", "key", "password"})
 
@@ -86,8 +95,8 @@ def _say(
                 return  # a bare number has its own error, with both readings
             types = [rule] if isinstance(rule, str) else list(rule)
             words = listed((_TYPE_WORDS[each] for each in types), last="or")
+            words, hint = _KINDS.get(path[-1] if path else "", (words, _quoting(types, node)))
             message = f"{name} must be {words}, not {_kind(node)}"
-            hint = _quoting(types, node)
         case "const" if _is_integer(error.instance):
             message = f"{name} is {_kind(node)}, and this civsync reads version {rule}"
             hint = "Upgrade civsync." if error.instance > rule else f"Write `version: {rule}`."
@@ -127,7 +136,8 @@ def _say_unknown_keys(
     for pair in node.pairs if isinstance(node, Mapping) else ():
         if pair.key in known:
             continue
-        message = f"`{pair.key}` is not a key of {_name(path)}"
+        owner = "an item with `creator`" if "creator" in known else _name(path)
+        message = f"`{pair.key}` is not a key of {owner}"
         hint = did_you_mean(pair.key, known)
         if pair.key.casefold() in _SECRETS:
             hint = "Secrets stay out of the manifest: run `civsync auth login`."

@@ -19,6 +19,14 @@ from civsync.documents.vocabulary import MODEL_TYPES
 MOST: Final = PAGE_MODELS * SEARCH_PAGES
 """The greatest `limit`."""
 
+FILTERS: Final = frozenset(
+    {
+        "query", "username", "tag", "types", "base_models", "checkpoint_type", "sort", "period",
+        "nsfw", "favorites",
+    }
+)  # fmt: skip
+"""Keys that say what is found."""
+
 
 def read_search(node: Node, key: str, defaults: Defaults, findings: Findings) -> Entry | None:
     """Return the entry of an item of `searches`, or None where it asks for nothing."""
@@ -26,7 +34,7 @@ def read_search(node: Node, key: str, defaults: Defaults, findings: Findings) ->
         return None
     search = _search(node, key, text_of(node.get("username")) or "", SEARCH_MODELS, findings)
     entry = _entry(node, key, search, defaults, findings)
-    if node.pairs and not entry.key.strip("?"):
+    if node.pairs and FILTERS.isdisjoint(pair.key for pair in node.pairs):
         message = "the search has no filter, so it would find whatever is popular"
         hint = "Add `query`, `username`, `tag`, `types`, `base_models`, `sort` or another filter."
         findings.add(Code.MANIFEST_INVALID, message, node, key, hint)

@@ -27,6 +27,7 @@ from civsync.documents.manifest import read_manifest
 from civsync.documents.schema_files import schema_names, schema_text
 from civsync.documents.templates import FIELDS
 from civsync.documents.vocabulary import FILE_TYPES, FORMATS, PRECISIONS, SIZES, TYPES
+from support.manifest_text import only_entry, problems_of
 
 WHOLE = """\
 # yaml-language-server: $schema=civsync.schema.json
@@ -71,14 +72,7 @@ searches: []
 
 
 def entry(model: str) -> Entry:
-    (only,) = read_manifest(f"version: 1\nmodels:\n  - {model}\n").entries
-    return only
-
-
-def problems_of(text: str | bytes) -> tuple[Problem, ...]:
-    with pytest.raises(DocumentError) as caught:
-        read_manifest(text)
-    return caught.value.problems
+    return only_entry(f"version: 1\nmodels:\n  - {model}\n")
 
 
 def test_a_whole_manifest_is_read_with_its_defaults_applied() -> None:
@@ -151,6 +145,9 @@ def test_the_least_manifest_has_good_defaults() -> None:
         ('{model: 4384, version: "5"}', '4384@"5"'),
         ("{model: 4384, version: V5.1}", '4384@"V5.1"'),
         ('{model: 4384, version: "1.10"}', '4384@"1.10"'),
+        ("{model: 4384, version: all}", "4384@all"),
+        ("{model: 4384, version: all, base_model: Pony}", "4384@all [Pony]"),
+        ('{model: 4384, version: "All"}', '4384@"All"'),
         ("{version: 128713}", "@128713"),
         ("{model: https://civitai.com/models/4384, version: newest}", "4384@newest"),
         ("{model: 'https://civitai.com/models/4384?modelVersionId=5'}", "4384@5"),
@@ -325,6 +322,14 @@ ONE = "version: 1\nmodels:\n  - "
         pytest.param(
             ONE + "{version: latest}\n",
             Code.MANIFEST_INVALID, 3, 15, "models[0].version", id="latest of nothing",
+        ),
+        pytest.param(
+            ONE + "{version: all}\n",
+            Code.MANIFEST_INVALID, 3, 15, "models[0].version", id="all of nothing",
+        ),
+        pytest.param(
+            ONE + "{model: 'civitai.com/models/1?modelVersionId=2', version: all}\n",
+            Code.MANIFEST_INVALID, 3, 63, "models[0].version", id="a version and all",
         ),
         pytest.param(
             ONE + "{model: 'civitai.com/models/1?modelVersionId=2', version: 3}\n",
