@@ -3,6 +3,7 @@
 import click
 
 from civsync.cli.documents import load_manifest, lock_missing
+from civsync.cli.entry_names import entries_named
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.locking import (
     bring_up_to_date,
@@ -21,7 +22,7 @@ from civsync.cli.settings import Project, find_project, find_root
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
-from civsync.core.request import Entry, Manifest
+from civsync.core.request import Manifest
 
 
 @click.command()
@@ -51,12 +52,13 @@ def command(
         )
     if check:
         return _check(context, project, manifest)
-    wanted = _pick(manifest, chosen)
+    previous = current_lock(project)
+    wanted = {entry.key for name in chosen for entry in entries_named(name, manifest, previous)}
     recording = Recording(root=lambda: find_root(context.settings, project, manifest.root))
     locking = bring_up_to_date(
         context,
         manifest,
-        current_lock(project),
+        previous,
         upgrade=(lambda entry: upgrade or entry.key in wanted) if upgrade or wanted else None,
         recording=None if dry_run else recording,
     )
@@ -110,21 +112,3 @@ def _check(context: Context, project: Project, manifest: Manifest) -> ExitCode:
     else:
         context.output.talk(f"{show(project.lock.name)} is up to date")
     return ExitCode.OK
-
-
-def _pick(manifest: Manifest, chosen: tuple[str, ...]) -> frozenset[str]:
-    """Return the keys of the entries named by key or model id."""
-    keys: set[str] = set()
-    for name in chosen:
-        found = {entry.key for entry in manifest.entries if name in _names(entry)}
-        if not found:
-            known = [entry.key for entry in manifest.entries]
-            shown = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
-            hint = f"The entries are {shown}." if known else "The manifest lists no models."
-            raise UserError(Code.USAGE, f"no entry is called {name!r}", hint=hint)
-        keys |= found
-    return frozenset(keys)
-
-
-def _names(entry: Entry) -> tuple[str, ...]:
-    return (entry.key, str(entry.request.model_id))
