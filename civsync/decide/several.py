@@ -1,0 +1,106 @@
+"""Lock what leads to many versions: what a search finds, and several versions of one model.
+
+Each part is locked as an entry of its own would be; one that must not be locked is left out
+and told, and never fails the others.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from civsync.core.codes import Code
+from civsync.core.errors import RegistryError, SafetyError, UserError
+from civsync.core.limits import SEARCH_MODELS
+from civsync.core.lock import LockedEntry, LockedFile, Waiting
+from civsync.core.request import ById
+from civsync.core.wording import describe_request
+from civsync.decide.case import Case, many_for, narrow
+from civsync.decide.lookup import Catalog
+from civsync.decide.notes import Note
+from civsync.decide.outcome import Outcome, keep, lock_one, waiting_for
+from civsync.decide.searching import Hits
+
+
+def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
+    """Lock what a search found. Hits that must not be locked are left out, and told.
+
+    Raises UserError unknown-creator, SafetyError search-empty, IntegrityError.
+    """
+    search = case.request.search
+    if search is not None and not hits.known:
+        raise UserError(
+            Code.UNKNOWN_CREATOR, f"Civitai knows no creator called {search.username!r}"
+        )
+    if not hits.models:
+        raise SafetyError(Code.SEARCH_EMPTY, "the search finds nothing")
+    files = case.before.files if case.before is not None else ()
+    by_model: dict[int, list[LockedFile]] = defaultdict(list)
+    for file in files:
+        by_model[file.model_id].append(file)
+    parts: list[Outcome] = []
+    for model in hits.models:
+        request = replace(case.request, model_id=model.id)
+        part = narrow(case, request, by_model[model.id])
+        parts.append(_part(part, catalog))
+    notes: list[Note] = []
+    if hits.more and search is not None and search.limit == SEARCH_MODELS:
+        text = f"the search finds more than {search.limit} models; `limit` says how many to take"
+        notes.append(Note(code="search-cut", entry=case.entry.key, message=text))
+    return _united(case, parts, notes)
+
+
+def lock_many(case: Case, catalog: Catalog) -> Outcome:
+    """Lock several versions of one model; those that must not be locked are left out, and told.
+
+    Raises as `lock_one`, where nothing is left.
+    """
+    files = case.before.files if case.before is not None else ()
+    parts: list[Outcome] = []
+    for model, version in many_for(case, catalog):
+        request = replace(case.request, model_id=model.id, version=ById(version.id))
+        own = [file for file in files if file.version_id == version.id]
+        parts.append(_part(narrow(case, request, own), catalog))
+    return _united(case, parts, [], waiting=waiting_for(case, catalog.model(model.id), None))
+
+
+def _part(case: Case, catalog: Catalog) -> Outcome:
+    """Lock one of many; what cannot be locked is a failure of this part alone."""
+    try:
+        return lock_many(case, catalog) if case.takes_many else lock_one(case, catalog)
+    except (UserError, RegistryError) as error:
+        if case.before is not None and case.satisfied:
+            return keep(case, catalog, error)
+        return Outcome(case=case, locked=None, failure=error)
+
+
+def _united(
+    case: Case,
+    parts: Sequence[Outcome],
+    notes: Sequence[Note],
+    *,
+    waiting: tuple[Waiting, ...] = (),
+) -> Outcome:
+    """Put what was locked of many into one entry. Raises the first failure if nothing was."""
+    locked = [part.locked for part in parts if part.locked is not None]
+    failures = [part.failure for part in parts if part.failure is not None]
+    if not locked and failures:
+        raise failures[0]
+    key = case.entry.key
+    told = [
+        Note(code="left-out", entry=key, message=f"{error.message}; it is left out")
+        for error in failures
+    ]
+    waits = {each.version_id: each for entry in locked for each in entry.waiting}
+    waits |= {each.version_id: each for each in waiting}
+    files = {(file.version_id, file.file_id): file for entry in locked for file in entry.files}
+    return Outcome(
+        case=case,
+        locked=LockedEntry(
+            key=key,
+            request=describe_request(case.request),
+            waiting=tuple(waits[number] for number in sorted(waits)),
+            files=tuple(files[ids] for ids in sorted(files)),
+        ),
+        notes=(*notes, *(note for part in parts for note in part.notes), *told),
+        linked=tuple(link for part in parts for link in part.linked),
+    )
