@@ -81,6 +81,12 @@ def read_root(text: str | bytes, *, name: str = "civsync.yaml") -> str:
     return root
 
 
+def identity_of(entry: Entry) -> str:
+    """Return what two entries share that ask for the same version."""
+    version = entry.request.version
+    return f"@{version.id}" if isinstance(version, ById) else entry.key
+
+
 _EMPTY_HINT: Final = "Run `civsync init --force`, or write `version: 1` and `models: []`."
 
 
@@ -220,7 +226,7 @@ class _Reading:
         `chain` are the paths of the manifests from the top one to this.
         """
         for entry in _entries(node, defaults, findings):
-            self.entries.setdefault(_identity(entry), entry)
+            self.entries.setdefault(identity_of(entry), entry)
         include = node.get("include")
         for index, item in enumerate(include.items if isinstance(include, Sequence) else ()):
             try:
@@ -277,16 +283,10 @@ def _entries(node: Mapping, defaults: Defaults, findings: Findings) -> Iterable[
             entry = read(item, key, defaults, findings)
             if entry is None:
                 continue
-            first = seen.setdefault(_identity(entry), entry)
+            first = seen.setdefault(identity_of(entry), entry)
             if first is not entry:
                 message = (
                     f"`{entry.key}` is asked for twice: lines {first.place.line} and {item.line}"
                 )
                 findings.add(Code.DUPLICATE_ENTRY, message, item, key)
     return seen.values()
-
-
-def _identity(entry: Entry) -> str:
-    """Return what two entries share that ask for the same version."""
-    version = entry.request.version
-    return f"@{version.id}" if isinstance(version, ById) else entry.key
