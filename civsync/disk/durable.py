@@ -7,6 +7,7 @@ would lie (the PostgreSQL "fsyncgate"). Callers drop what could not be flushed.
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 
 from civsync.disk.faults import NO_LINKS
 from civsync.disk.folder import Folder
@@ -34,25 +35,44 @@ def flush(fd: int) -> None:
     os.fsync(fd)
 
 
-def write_whole(folder: Folder, name: str, data: bytes) -> None:
+def write_whole(folder: Folder, name: str, data: bytes, *, mode: int | None = None) -> None:
     """Put `data` under `name`, replacing it: a reader sees the old or the new, never a mixture.
 
+    `mode` are the permissions of the new file, where they are not those of any new one.
     Raises OSError; then the old content stands and nothing is left behind.
+    """
+    with staged(folder, name, data, mode=mode) as publish:
+        publish()
+
+
+@contextlib.contextmanager
+def staged(
+    folder: Folder, name: str, data: bytes, *, mode: int | None = None
+) -> Iterator[Callable[[], None]]:
+    """Write `data` to the medium, and give a function that lets it replace `name`.
+
+    What could fail for want of space has then succeeded. Without that call nothing is
+    changed and nothing left behind. Raises OSError.
     """
     temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     fd = folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+    def publish() -> None:
+        folder.rename(temporary, folder, name)
+        folder.sync()
+
     try:
         try:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(fd, mode)
             write_all(fd, data)
             flush(fd)
         finally:
             os.close(fd)
-        folder.rename(temporary, folder, name)
-    except BaseException:
+        yield publish
+    finally:
         with contextlib.suppress(OSError):
             folder.unlink(temporary)
-        raise
-    folder.sync()
 
 
 def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
