@@ -5,7 +5,7 @@ without a zone are in UTC, because the same manifest means the same everywhere.
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 CUTOFF_HINT: Final = (
@@ -41,7 +41,9 @@ def spell_cutoff(text: str) -> str:
     shown = repr(text if len(text) <= 40 else text[:39] + "…")
     try:
         if _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
+            day = date.fromisoformat(text)
+            _ = day + timedelta(days=1)  # the bound, which the last day of all has not
+            return day.isoformat()
         if moment := _MOMENT.fullmatch(text):
             return _in_utc(moment)
     except (ValueError, OverflowError):

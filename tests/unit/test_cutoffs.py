@@ -1,12 +1,15 @@
 """An age or a date has one spelling, and it means the same on every machine."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from civsync.decide.admission import bound_of
 from civsync.documents.cutoffs import CutoffError, spell_cutoff
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,7 @@ from civsync.documents.cutoffs import CutoffError, spell_cutoff
 def test_an_age_or_date_gets_its_one_spelling(text: str, spelled: str) -> None:
     assert spell_cutoff(text) == spelled
     assert spell_cutoff(spelled) == spelled
+    assert bound_of(spelled, NOW) is not None
 
 
 @pytest.mark.parametrize(
@@ -39,9 +43,9 @@ def test_an_age_or_date_gets_its_one_spelling(text: str, spelled: str) -> None:
     [
         "", "week", "7", "-7 days", "7.5 days", "0 days", "10000 days", "7 months", "7 fortnights",
         "yesterday", "2026", "2026-05", "2026-5-1", "20260501", "2026-W18-5", "2026-02-29",
-        "0000-01-01", "2026-05-01T", "2026-05-01T25:00", "2026-05-01T12", "12:00", "7 days ago",
+        "0000-01-01", "9999-12-31", "2026-05-01T", "2026-05-01T25:00", "2026-05-01T12", "12:00",
         "0001-01-01T00:00:00+14:00", "2026-05-01T12:00:00+99:00", "2026-05-01T12:00:00 CET",
-        "\u0667 days", "2026-05-01\n2026-05-02", "x" * 10_000,
+        "7 days ago", "\u0667 days", "2026-05-01\n2026-05-02", "x" * 10_000,
     ],
 )  # fmt: skip
 def test_what_is_neither_is_refused_in_a_short_sentence(text: str) -> None:
@@ -57,6 +61,7 @@ def test_any_text_has_one_spelling_or_is_refused(text: str) -> None:
     except CutoffError:
         return
     assert spell_cutoff(spelled) == spelled
+    assert bound_of(spelled, NOW) is not None
 
 
 @given(st.datetimes(), st.integers(-23 * 60, 23 * 60))
