@@ -52,7 +52,8 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         ),
         Code.MANIFEST_MISSING: _user(
             "Run `civsync init` to make one, or name it with --manifest.",
-            "civsync looked for civsync.yaml in this folder and those above it and found none.",
+            "civsync looked for civsync.yaml in this folder and those above it and found none, or"
+            " a manifest that another one includes is not where that one says.",
         ),
         Code.MANIFEST_SYNTAX: _user(
             "Mend the YAML at the place shown.",
@@ -170,8 +171,10 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "civsync.lock was truncated or edited by hand into something that is not a lock.",
         ),
         Code.LOCK_CONFLICT: _user(
-            "Settle the conflict in version control, or delete the lock and run `civsync lock`.",
-            "civsync.lock holds merge conflict markers.",
+            "Run `civsync lock`: it unites both sides and resolves only what clashes.",
+            "civsync.lock holds merge conflict markers. `civsync lock` keeps what only one side"
+            " has, drops what the manifest does not want, and asks Civitai about the entries that"
+            " both sides changed. Settle the manifest first.",
         ),
         Code.LOCK_NEWER: _user(
             "Upgrade civsync.",
@@ -395,6 +398,11 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         Code.STATE_DAMAGED: _safety(
             "Restore .civsync/receipt.json, or delete it: its files then count as yours.",
             "The receipt of this root cannot be read, so civsync cannot tell its files from yours.",
+        ),
+        Code.UNEDITABLE: _safety(
+            "Make the change by hand, with the lines that were printed.",
+            "civsync changes a manifest only where it can prove that the text then says what was"
+            " meant and nothing else. This one is written in a way where it cannot.",
         ),
     }
 )

@@ -7,7 +7,12 @@ import pytest
 
 from civsync.disk.state import Memo, read_memo, recall_root, remember_root, write_memo
 
-MEMO = Memo(manifest_sha256="a" * 64, lock_sha256="b" * 64, root="/models")
+MEMO = Memo(
+    manifest_sha256="a" * 64,
+    lock_sha256="b" * 64,
+    root="/models",
+    includes={"../common/base.yaml": "c" * 64},
+)
 
 
 def test_what_is_noted_is_found_again(tmp_path: Path) -> None:
