@@ -122,6 +122,7 @@ class Code(StrEnum):
     UNSAFE_PATH = "unsafe-path"
     UNVERIFIED = "unverified"
     STATE_DAMAGED = "state-damaged"
+    UNEDITABLE = "uneditable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
