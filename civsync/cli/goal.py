@@ -165,10 +165,11 @@ def _root_in_manifest(project: Project) -> str:
 
 
 def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, means: Means) -> Goal:
+    from civsync.cli.found_lock import FoundLock, find_lock, tell_clashes
     from civsync.cli.locking import (
-        bring_up_to_date,
         explain_stale,
         find_stale,
+        mend,
         stale_error,
         tell_changes,
         tell_failures,
@@ -180,7 +181,11 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
     manifest, includes = parse_with_includes(project, texts.manifest)
     texts = replace(texts, includes=includes)
     root = find_root(context.settings, project, manifest.root)
-    previous = None if texts.lock is None else parse_lock(project, texts.lock)
+    if mode is Mode.UPDATE:
+        found = find_lock(project, texts.lock)
+    else:
+        found = FoundLock(lock=None if texts.lock is None else parse_lock(project, texts.lock))
+    previous = found.lock
     stales = find_stale(manifest, previous)
     lines = tuple(explain_stale(stales))
     if mode is Mode.LOCKED:
@@ -194,10 +199,11 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
     recording = Recording(
         root=lambda: root, accept_new=means.new_root, jobs=means.jobs, stream=True
     )
-    locking = bring_up_to_date(
+    tell_clashes(context.output, found, manifest)
+    locking = mend(
         context,
         manifest,
-        previous,
+        found,
         offline=means.offline,
         recording=recording if means.write else None,
     )

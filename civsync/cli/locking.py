@@ -4,12 +4,13 @@ Resolving needs the network and writes nothing but the lock; an edit that only p
 files is rendered again offline.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from civsync.cli.documents import read_bytes, store_lock
+from civsync.cli.found_lock import FoundLock, Upgrade
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
@@ -26,8 +27,6 @@ from civsync.documents.lock import read_lock, write_lock
 
 if TYPE_CHECKING:
     from civsync.decide.resolve import Resolution
-
-Upgrade = Callable[[Entry], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +74,46 @@ def bring_up_to_date(
     Files that Civitai publishes no hash of are downloaded as `recording` says, to know
     theirs; without it they stay without.
     """
-    stales = find_stale(manifest, previous)
-    if upgrade is None and previous is not None and not stales:
-        return Locking(lock=previous, previous=previous)
-    old = previous or Lock()
+    return mend(
+        context,
+        manifest,
+        FoundLock(lock=previous),
+        upgrade=upgrade,
+        offline=offline,
+        recording=recording,
+    )
+
+
+def mend(
+    context: Context,
+    manifest: Manifest,
+    found: FoundLock,
+    *,
+    upgrade: Upgrade | None = None,
+    offline: bool = False,
+    recording: Recording | None = None,
+) -> Locking:
+    """Do what `bring_up_to_date` does, given a text that may need more than that.
+
+    Of two united sides only what clashes is resolved anew.
+    """
+    previous = found.lock
+    clashes = found.clashes_in(manifest)
+    if clashes:
+        upgrade = _any_of(clashes, upgrade)
+    old = found.believed(manifest) or Lock()
+    stales = find_stale(manifest, old)
+    if upgrade is None and previous is not None and not stales and old == previous:
+        data = write_lock(previous) if found.rewrite else b""
+        return Locking(lock=previous, previous=previous, data=data, changed=found.rewrite)
     if upgrade is not None or needs_network(stales):
         if offline:
-            raise _offline_error(previous, stales)
+            raise _offline_error(previous, [*map(_clash, sorted(clashes)), *explain_stale(stales)])
         resolution = _resolve(context, manifest.entries, old, upgrade or _never)
         for note in resolution.notes:
             context.output.warn(show(note.message))
         if resolution.failures:
-            return Locking(lock=old, previous=previous, failures=resolution.failures)
+            return Locking(lock=previous or Lock(), previous=previous, failures=resolution.failures)
         entries = resolution.entries
     else:
         wanted = {entry.key for entry in manifest.entries}
@@ -97,19 +124,27 @@ def bring_up_to_date(
         if recorded.failures:
             asked = {entry.key: entry for entry in manifest.entries}
             failures = tuple((asked[key], error) for key, error in recorded.failures)
-            return Locking(lock=old, previous=previous, failures=failures)
+            return Locking(lock=previous or Lock(), previous=previous, failures=failures)
         entries = recorded.entries
     lock = Lock(entries=entries)
     return Locking(
         lock=lock,
         previous=previous,
         data=write_lock(lock),
-        changed=previous is None or lock != previous,
+        changed=previous is None or lock != previous or found.rewrite,
         to_record=unhashed_files(entries),
     )
 
 
-def _offline_error(previous: Lock | None, stales: Sequence[Stale]) -> UserError:
+def _any_of(clashes: frozenset[str], upgrade: Upgrade | None) -> Upgrade:
+    return lambda entry: entry.key in clashes or (upgrade is not None and upgrade(entry))
+
+
+def _clash(key: str) -> str:
+    return f"{key}: both sides of a merge changed it"
+
+
+def _offline_error(previous: Lock | None, reasons: Sequence[str]) -> UserError:
     if previous is None:
         return UserError(
             Code.LOCK_MISSING,
@@ -118,7 +153,7 @@ def _offline_error(previous: Lock | None, stales: Sequence[Stale]) -> UserError:
         )
     return UserError(
         Code.LOCK_STALE,
-        f"the lock must be resolved again ({explain_stale(stales)[0]})",
+        f"the lock must be resolved again ({reasons[0]})",
         hint="Run without --offline, or use --frozen to take the lock as it is.",
     )
 

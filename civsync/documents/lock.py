@@ -5,9 +5,8 @@ comes out of `read_lock` has only paths below the root, only whole hashes, and n
 files that some disk would take for one.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from civsync.core.codes import Code
@@ -16,7 +15,9 @@ from civsync.core.limits import LOCK_BYTES, MAX_ID
 from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, model_in_key, sort_key
 from civsync.core.names import UnsafePathError, collision_key, is_plain_path, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
+from civsync.documents.lock_conflict import split_conflict
 from civsync.documents.lock_first_format import FIRST_VERSION, read_first_format
+from civsync.documents.repeated_keys import find_repeated_key
 
 SCHEMA: Final = "civsync.lock"
 SCHEMA_VERSION: Final = 2
@@ -25,8 +26,6 @@ MAX_SIZE: Final = 2**63 - 1
 """No file system has a larger file."""
 
 SHA256_DIGITS: Final = 64
-
-_CONFLICT: Final = re.compile(rb"^(?:<<<<<<<|>>>>>>>)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +60,11 @@ class _Header:
     schema_version: int = 0
 
 
-def read_lock(data: bytes, *, name: str = "civsync.lock") -> Lock:
+def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) -> Lock:
     """Return the lock that `data` holds, in this format or an older one.
 
+    With `apart` false several files may have one path: two branches that each add one merge
+    without a conflict, and whoever places them anew tells them apart.
     Raises DocumentError: lock-conflict, lock-newer, lock-invalid, unsafe paths included.
     """
     if len(data) > LOCK_BYTES:
@@ -78,9 +79,14 @@ def read_lock(data: bytes, *, name: str = "civsync.lock") -> Lock:
     except CodecError as error:
         raise _explain(data, name, error) from None
     if not _is_plainly_sound(entries):
-        problems = list(_check(entries, name))
+        problems = list(_check(entries, name, apart=apart))
         if problems:
             raise DocumentError(problems)
+    if data.count(b"\n") != _line_count(entries):
+        repeated = find_repeated_key(data)
+        if repeated is not None:
+            message = f"the key {repeated.key!r} stands twice in one object"
+            raise _document_error(Code.LOCK_INVALID, name, message, line=repeated.line)
     return Lock(entries=entries)
 
 
@@ -142,7 +148,28 @@ def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
     return unique and not folders
 
 
-def _check(entries: Iterable[LockedEntry], name: str) -> Iterator[Problem]:
+def _line_count(entries: Sequence[LockedEntry]) -> int:
+    """Return how many lines `write_lock` makes of `entries`; a key more or less shows in it."""
+    files = [file for entry in entries for file in entry.files]
+    waits = [wait for entry in entries for wait in entry.waiting]
+    inner = [
+        *[entry.request for entry in entries],
+        *[entry.groups for entry in entries],
+        *[entry.waiting for entry in entries],
+        *[entry.files for entry in entries],
+        *[file.hashes for file in files],
+    ]
+    objects = [(entries, _Entry), (files, LockedFile), (waits, Waiting)]
+    return (
+        6
+        + sum(map(bool, inner), start=bool(entries) - 1)
+        + sum(len(entry.request) + len(entry.groups) for entry in entries)
+        + sum([len(file.hashes) for file in files])
+        + sum(len(each) * (len(fields(kind)) + 2) for each, kind in objects)
+    )
+
+
+def _check(entries: Iterable[LockedEntry], name: str, *, apart: bool) -> Iterator[Problem]:
     """Yield what no lock of ours would say."""
     keys: set[str] = set()
     taken: dict[str, LockedFile] = {}
@@ -168,9 +195,14 @@ def _check(entries: Iterable[LockedEntry], name: str) -> Iterator[Problem]:
             ):
                 yield _problem(name, f"the size or an id of {path!r} is out of range")
             other = taken.setdefault(collision_key(path), file)
-            if other is not file and not _is_same_place(other, file):
-                yield _problem(name, f"{other.path!r} and {path!r} are one path on some disks")
-    yield from _check_folders(taken, name)
+            if apart and other is not file and not _is_same_place(other, file):
+                message = f"{other.path!r} and {path!r} are one path on some disks"
+                yield _problem(name, message, hint=_PLACE_ANEW)
+    if apart:
+        yield from _check_folders(taken, name)
+
+
+_PLACE_ANEW: Final = "Run `civsync lock`: it gives the files places of their own."
 
 
 def _check_folders(taken: Mapping[str, LockedFile], name: str) -> Iterator[Problem]:
@@ -179,7 +211,8 @@ def _check_folders(taken: Mapping[str, LockedFile], name: str) -> Iterator[Probl
     while folders:
         for folder in sorted(folders & taken.keys()):
             path = taken[folder].path
-            yield _problem(name, f"{path!r} is a file, and a directory for other files")
+            message = f"{path!r} is a file, and a directory for other files"
+            yield _problem(name, message, hint=_PLACE_ANEW)
         folders = {folder.rpartition("/")[0] for folder in folders if folder}
 
 
@@ -201,10 +234,13 @@ def _is_hex(text: str) -> bool:
 
 
 def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
-    conflict = _CONFLICT.search(data)
+    try:
+        conflict = split_conflict(data, name=name)
+    except DocumentError as broken:
+        return broken
     if conflict:
-        line = data.count(b"\n", 0, conflict.start()) + 1
-        return _document_error(Code.LOCK_CONFLICT, name, "merge conflict markers", line=line)
+        message = "merge conflict markers"
+        return _document_error(Code.LOCK_CONFLICT, name, message, line=conflict.line)
     try:
         header = decode(data, _Header)
     except CodecError:
@@ -227,8 +263,9 @@ def _line_of(data: bytes, error: CodecError) -> int:
     return data.count(b"\n", 0, end) + 1
 
 
-def _problem(name: str, message: str, *, key: str = "") -> Problem:
-    return Problem(code=Code.LOCK_INVALID, message=message, place=Place(document=name, key=key))
+def _problem(name: str, message: str, *, key: str = "", hint: str = "") -> Problem:
+    place = Place(document=name, key=key)
+    return Problem(code=Code.LOCK_INVALID, message=message, place=place, hint=hint)
 
 
 def _invalid(name: str, message: str) -> DocumentError:

@@ -350,8 +350,8 @@ def from_the_future(text: str) -> str:
     return text.replace('"schema_version": 2', '"schema_version": 3')
 
 
-def in_conflict(text: str) -> str:
-    return f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n"
+def in_half_a_conflict(text: str) -> str:
+    return f"<<<<<<< HEAD\n{text}=======\n{text}"
 
 
 SPOILED = [
@@ -359,7 +359,7 @@ SPOILED = [
     pytest.param(with_wrong_size, "[lock-invalid]", "version control", id="edited by hand"),
     pytest.param(leading_out, "[lock-invalid]", "version control", id="a path out of the root"),
     pytest.param(from_the_future, "[lock-newer]", "Upgrade civsync", id="a newer format"),
-    pytest.param(in_conflict, "[lock-conflict]", "Settle the conflict", id="conflict markers"),
+    pytest.param(in_half_a_conflict, "[lock-conflict]", "Settle the conflict", id="conflict"),
 ]
 
 

@@ -227,15 +227,33 @@ def test_unknown_keys_are_skipped_so_that_a_later_minor_format_can_be_read() -> 
     assert read_lock(setting(invented=[1, {"x": None}])) == TWO
 
 
-def test_a_key_that_stands_twice_counts_by_its_last_and_is_not_the_text_we_write() -> None:
-    """The typed decoder does not see it; that the text is not canonical shows it."""
-    good = write_lock(TWO)
-    line = b'          "size": 1,\n'
-    assert line in good
-    data = good.replace(line, b'          "size": 5,\n' + line, 1)
-    lock = read_lock(data)
-    assert lock == TWO
-    assert write_lock(lock) != data
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+def test_a_key_that_stands_twice_is_refused_with_its_line(newline: bytes) -> None:
+    """The typed decoder keeps the last one, and a reviewer may have looked at the first."""
+    lines = write_lock(TWO).splitlines()
+    at = lines.index(b'          "size": 1,')
+    twice = newline.join([*lines[:at], b'          "size": 5,', *lines[at:], b""])
+    error = refusal(twice)
+    assert error.code is Code.LOCK_INVALID
+    assert "'size' stands twice" in error.message
+    assert str(error.place) == f"civsync.lock:{at + 2}"
+
+
+def test_a_key_that_stands_twice_on_one_line_is_found_too() -> None:
+    data = write_lock(TWO).replace(b'"size": 1,', b'"size": 5, "size": 1,', 1)
+    assert "'size' stands twice" in refusal(data).message
+
+
+@pytest.mark.parametrize("side_by_side", [True, False], ids=["one path", "file and folder"])
+def test_who_places_files_anew_may_read_a_lock_in_which_they_share_a_path(
+    side_by_side: bool,
+) -> None:
+    first = locked_file("loras/a.safetensors", "a")
+    path = first.path if side_by_side else f"{first.path}/b"
+    second = locked_file(path, "b", model_id=2)
+    data = write_lock(lock_of(locked_entry(first), locked_entry(second)))
+    assert "`civsync lock`" in refusal(data).problems[0].hint
+    assert [file for _, file in read_lock(data, apart=False).files()] == [first, second]
 
 
 def test_the_text_is_plain_json_sorted_and_indented_with_a_newline_at_the_end() -> None:

@@ -2,14 +2,15 @@
 
 import click
 
-from civsync.cli.documents import load_manifest, lock_missing
+from civsync.cli.documents import load_manifest, lock_missing, read_bytes
 from civsync.cli.entry_names import entries_named
+from civsync.cli.found_lock import find_lock, tell_clashes
 from civsync.cli.lock_text import change_lines, changes_between
 from civsync.cli.locking import (
-    bring_up_to_date,
     current_lock,
     explain_stale,
     find_stale,
+    mend,
     stale_error,
     tell_failures,
     tell_to_record,
@@ -52,13 +53,14 @@ def command(
         )
     if check:
         return _check(context, project, manifest)
-    previous = current_lock(project)
-    wanted = {entry.key for name in chosen for entry in entries_named(name, manifest, previous)}
+    found = find_lock(project, read_bytes(project.lock), canonical=True)
+    wanted = {entry.key for name in chosen for entry in entries_named(name, manifest, found.lock)}
     recording = Recording(root=lambda: find_root(context.settings, project, manifest.root))
-    locking = bring_up_to_date(
+    tell_clashes(context.output, found, manifest)
+    locking = mend(
         context,
         manifest,
-        previous,
+        found,
         upgrade=(lambda entry: upgrade or entry.key in wanted) if upgrade or wanted else None,
         recording=None if dry_run else recording,
     )
@@ -78,6 +80,7 @@ def command(
                 "entries": len(locking.lock.entries),
                 "files": len(files),
                 "bytes": sum(file.size for file in files),
+                "clashes": sorted(found.clashes_in(manifest)),
                 "to_record": [file.path for file in locking.to_record],
                 "changes": [change.document() for change in changes],
             },
