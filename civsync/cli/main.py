@@ -23,6 +23,10 @@ from civsync.core.explanations import ABOUT
 
 COMMANDS: Final = {
     "init": "Write a civsync.yaml to start from.",
+    "add": "List models in the manifest, lock and download them.",
+    "remove": "Take entries out of the manifest, and retire their files.",
+    "hold": "Let no upgrade move an entry.",
+    "unhold": "Let upgrades move an entry again.",
     "lock": "Resolve the manifest into civsync.lock.",
     "sync": "Make the root hold what the lock says.",
     "status": "Show what sync would do, without the network.",
@@ -43,8 +47,11 @@ HABITS: Final = {
     "pull": "Run `civsync sync`: it downloads what the manifest asks for.",
     "update": "Run `civsync lock --upgrade`, look at the changes, then run `civsync sync`.",
     "upgrade": "Run `civsync lock --upgrade`, look at the changes, then run `civsync sync`.",
-    "add": "List the model under `models:` in civsync.yaml, then run `civsync sync`.",
-    "remove": "Take the model out of civsync.yaml, then run `civsync sync`.",
+    "rm": "Run `civsync remove`: it takes entries out of civsync.yaml and retires their files.",
+    "uninstall": "Run `civsync remove`: it takes entries out of civsync.yaml and retires"
+    " their files.",
+    "pin": "Run `civsync hold`: no upgrade moves the entry then.",
+    "unpin": "Run `civsync unhold`: upgrades move the entry again.",
     "clean": "Run `civsync sync`: it also retires what is wanted no more.",
     "prune": "Run `civsync sync`: it also retires what is wanted no more.",
     "check": "Run `civsync status`, `civsync verify` or `civsync lock --check`.",

@@ -77,6 +77,7 @@ EXPECTED = {
         "auth",
         "completion",
         "demo",
+        "edit",
         "error",
         "event",
         "explain",
