@@ -404,10 +404,5 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "civsync changes a manifest only where it can prove that the text then says what was"
             " meant and nothing else. This one is written in a way where it cannot.",
         ),
-        Code.UNEDITABLE: _safety(
-            "Make the change by hand, with the lines that were printed.",
-            "civsync changes a manifest only where it can prove that the text then says what was"
-            " meant and nothing else. This one is written in a way where it cannot.",
-        ),
     }
 )
