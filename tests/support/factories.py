@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion, Scan
+from civsync.core.catalog import License, RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.errors import Place
 from civsync.core.lock import Lock
 from civsync.core.questions import (
@@ -21,6 +21,7 @@ from civsync.core.questions import (
     QuestionAnswer,
 )
 from civsync.core.request import (
+    All,
     ById,
     ByName,
     Entry,
@@ -95,6 +96,7 @@ def remote_version(
     published_at: str | None = "2024-01-01T00:00:00Z",
     usage_control: str | None = None,
     early_access_until: str | None = None,
+    rating: str = "",
     vae_id: int | None = None,
 ) -> RemoteVersion:
     """Return a version; without `files` it has one, numbered ten times as high."""
@@ -108,6 +110,7 @@ def remote_version(
         usage_control=usage_control,
         early_access_until=early_access_until,
         early_access=early_access_until is not None,
+        rating=rating,
         vae_id=vae_id,
         files=(remote_file(version_id * 10),) if files is None else tuple(files),
     )
@@ -122,6 +125,7 @@ def remote_model(
     creator: str = "someone",
     tags: tuple[str, ...] = ("style",),
     mode: str | None = None,
+    license: License | None = None,  # noqa: A002 - the API's word
     whole: bool = True,
 ) -> RemoteModel:
     """Return a model whose versions know it, with the index of their order if they have none."""
@@ -137,6 +141,7 @@ def remote_model(
         creator=creator,
         tags=tags,
         mode=mode,
+        license=license or License(),
         whole=whole,
         versions=tuple(
             replace(
@@ -159,8 +164,10 @@ def request(
     allow_pickle: bool = False,
     allow_unverified: bool = False,
     scans: tuple[str, ...] = ("pickle", "virus"),
+    policy: Policy | None = None,
+    exclude_newer: str = "",
 ) -> Request:
-    """Return a request; `version` as a manifest says it."""
+    """Return a request; `version` as a manifest says it. A `policy` is taken as a whole."""
     spec: VersionSpec
     match version:
         case int():
@@ -169,6 +176,8 @@ def request(
             spec = Latest()
         case "newest":
             spec = Newest()
+        case "all":
+            spec = All()
         case _:
             spec = ByName(version)
     return Request(
@@ -177,7 +186,31 @@ def request(
         base_model=base_model,
         selectors=tuple(selectors),
         prefer=prefer or Preference(),
-        policy=Policy(allow_pickle=allow_pickle, scans=scans),
+        policy=policy or Policy(allow_pickle=allow_pickle, scans=scans),
+        exclude_newer=exclude_newer,
+        allow_unverified=allow_unverified,
+    )
+
+
+def search_request(
+    search: Search | None = None,
+    versions: VersionSpec | None = None,
+    *,
+    selectors: Sequence[FileSelector] = (),
+    prefer: Preference | None = None,
+    policy: Policy | None = None,
+    exclude_newer: str = "",
+    allow_unverified: bool = False,
+) -> Request:
+    """Return a request for what a search finds; without one, for everything tagged "style"."""
+    return Request(
+        model_id=None,
+        version=versions or Latest(),
+        search=search or Search(tag="style"),
+        selectors=tuple(selectors),
+        prefer=prefer or Preference(),
+        policy=policy or Policy(),
+        exclude_newer=exclude_newer,
         allow_unverified=allow_unverified,
     )
 
@@ -269,6 +302,7 @@ class Library:
             and search.username in ("", model.creator)
             and search.tag in ("", *model.tags)
             and (not search.types or model.type in search.types)
+            and (not search.base_models or _is_for(model, search.base_models))
         ]
         end = start + size
         return Page(tuple(hits[start:end]), cursor=str(end) if end < len(hits) else "")
@@ -288,6 +322,10 @@ class Library:
             for model in self.models.values()
         )
         return tuple(model for model in narrowed if model.versions)
+
+
+def _is_for(model: RemoteModel, families: Sequence[str]) -> bool:
+    return any(version.base_model in families for version in model.versions)
 
 
 def library(*models: RemoteModel) -> Library:
