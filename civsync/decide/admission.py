@@ -74,6 +74,12 @@ class Admission:
             data={**data, "deadline": version.early_access_until},
         )
 
+    def sold(self, meant: Iterable[RemoteVersion]) -> RemoteVersion | None:
+        """Return which of the `meant` versions makes the entry fail, because it is not free."""
+        if self.open_doors or self.early_access is not EarlyAccess.FAIL:
+            return None
+        return next((version for version in meant if self.is_early(version)), None)
+
     def waiting(self, versions: Iterable[RemoteVersion]) -> tuple[RemoteVersion, ...]:
         """Return those of `versions` that nothing but early access bars."""
         if self.open_doors or self.early_access is EarlyAccess.ALLOW:
@@ -104,7 +110,10 @@ def bound_of(text: str, now: datetime) -> datetime | None:
     if len(text) == len("2026-05-01"):
         day = datetime.combine(date.fromisoformat(text), time(), UTC)
         return day + timedelta(days=1)
-    return moment_of(text)
+    moment = moment_of(text)
+    if moment is None:
+        raise ValueError(f"{text!r} is no age and no date")
+    return moment
 
 
 def is_age(bound: str) -> bool:

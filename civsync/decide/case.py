@@ -126,6 +126,9 @@ def versions_for(case: Case, catalog: Catalog) -> list[Shown]:
             Code.UNKNOWN_VERSION, f"Civitai does not show version {case.version}, which is held"
         )
     if stay and case.entry.hold is not None:
+        refusal = case.admission.refusal(stay[0][1])
+        if refusal is not None:
+            raise refusal
         return stay
     # What was locked may be too young for a bound that was set since.
     stay = [each for each in stay if case.admission.admits(each[1])]

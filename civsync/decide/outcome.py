@@ -3,6 +3,7 @@
 An outcome is a value: a failure of one entry is no failure of the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -17,7 +18,7 @@ from civsync.decide.owners import Linked
 from civsync.decide.policy import check_file, check_version, enforce
 from civsync.decide.record import record_file
 from civsync.decide.select import choose_files
-from civsync.decide.versions import ranked_versions
+from civsync.decide.versions import most_versions, ranked_versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Out
         locked=LockedEntry(
             key=case.entry.key,
             request=describe_request(request),
-            waiting=waiting_for(case, model, version),
+            waiting=waiting_for(case, model, [version]),
             files=tuple(files),
         ),
         notes=tuple(Note(code=code, entry=case.entry.key, message=text) for code, text in remarks),
@@ -99,14 +100,17 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Out
 
 
 def waiting_for(
-    case: Case, model: RemoteModel | None, chosen: RemoteVersion | None
+    case: Case, model: RemoteModel | None, chosen: Sequence[RemoteVersion]
 ) -> tuple[Waiting, ...]:
-    """Return the versions that would come before the `chosen` one if they were free today."""
+    """Return the versions that would be among the `chosen` ones if they were free today."""
     if model is None or not model.whole:
         return ()
     ranked = ranked_versions(model, case.request)
-    before = ranked[: ranked.index(chosen)] if chosen in ranked else ranked
-    found = case.admission.waiting(before)
+    taken = {version.id for version in chosen}
+    places = [place for place, version in enumerate(ranked) if version.id in taken]
+    most = most_versions(case.request)
+    full = most is not None and len(places) >= most
+    found = case.admission.waiting(ranked[: places[-1]] if full else ranked)
     return tuple(
         Waiting(version_id=each.id, version=each.name, until=each.early_access_until or "")
         for each in sorted(found, key=lambda version: version.id)

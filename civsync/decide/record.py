@@ -134,24 +134,30 @@ def record_file(
 def _with_model(
     locked: LockedFile, before: LockedFile | None, *, fresh: bool, whole: bool
 ) -> LockedFile:
-    """Keep what the lock says of the model, unless it shall follow what Civitai says."""
+    """Keep how the lock calls the model, unless it shall follow what Civitai says."""
     if before is None or (fresh and whole):
         return locked
-    # The endpoint of a version says nothing of creator, tags and license.
-    locked = replace(locked, creator=before.creator, tag=before.tag, license=before.license)
+    locked = replace(locked, creator=before.creator, tag=before.tag)
+    if not whole:
+        # The endpoint of a version says nothing of creator, tags and license.
+        locked = replace(locked, license=before.license)
     if fresh:
         return locked
     return replace(locked, model=before.model, model_type=before.model_type, nsfw=before.nsfw)
 
 
 def _with_version(locked: LockedFile, before: LockedFile | None, *, fresh: bool) -> LockedFile:
-    """Keep what the lock says of the version, unless it shall follow what Civitai says."""
-    if before is None or fresh:
+    """Keep how the lock calls the version, unless it shall follow what Civitai says.
+
+    Date and rating place nothing, and rules are about what is known today.
+    """
+    if before is None:
         return locked
-    return replace(
+    locked = replace(
         locked,
-        version=before.version,
-        base_model=before.base_model,
-        published_at=before.published_at,
-        rating=before.rating,
+        published_at=locked.published_at or before.published_at,
+        rating=locked.rating or before.rating,
     )
+    if fresh:
+        return locked
+    return replace(locked, version=before.version, base_model=before.base_model)

@@ -56,11 +56,13 @@ def lock_many(case: Case, catalog: Catalog) -> Outcome:
     """
     files = case.before.files if case.before is not None else ()
     parts: list[Outcome] = []
-    for model, version in many_for(case, catalog):
+    many = many_for(case, catalog)
+    for model, version in many:
         request = replace(case.request, model_id=model.id, version=ById(version.id))
         own = [file for file in files if file.version_id == version.id]
         parts.append(_part(narrow(case, request, own), catalog))
-    return _united(case, parts, [], waiting=waiting_for(case, catalog.model(model.id), None))
+    waiting = waiting_for(case, many[0][0], [version for _, version in many])
+    return _united(case, parts, [], waiting=waiting)
 
 
 def _part(case: Case, catalog: Catalog) -> Outcome:

@@ -55,17 +55,38 @@ def ranked_versions(model: RemoteModel, request: Request) -> tuple[RemoteVersion
 def find_versions(
     model: RemoteModel, request: Request, admission: Admission
 ) -> tuple[RemoteVersion, ...]:
-    """Return the versions of `model` that `request` means and `admission` lets in."""
-    ranked = [v for v in ranked_versions(model, request) if admission.admits(v)]
+    """Return the versions of `model` that `request` means and `admission` lets in.
+
+    None at all where one that is meant must be free and is not.
+    """
+    ranked = ranked_versions(model, request)
+    if admission.sold(_meant(ranked, request, admission)) is not None:
+        return ()
+    return _first(request, [version for version in ranked if admission.admits(version)])
+
+
+def most_versions(request: Request) -> int | None:
+    """Return how many versions of one model `request` means at most, None for any number."""
     match request.version:
         case All():
-            return tuple(ranked)
+            return None
         case Count(count=count):
-            return tuple(ranked[:count])
+            return count
         case Latest() | Newest() | ById() | ByName():
-            return tuple(ranked[:1])
+            return 1
         case _:
             assert_never(request.version)
+
+
+def _first(request: Request, ranked: Sequence[RemoteVersion]) -> tuple[RemoteVersion, ...]:
+    return tuple(ranked[: most_versions(request)])
+
+
+def _meant(
+    ranked: Sequence[RemoteVersion], request: Request, admission: Admission
+) -> tuple[RemoteVersion, ...]:
+    """Return what would be chosen if all versions were free."""
+    return _first(request, [version for version in ranked if not admission.is_young(version)])
 
 
 def require_versions(
@@ -81,7 +102,8 @@ def require_versions(
         return versions
     ranked = ranked_versions(model, request)
     # The first one is what was meant; why it is barred tells most.
-    refusal = admission.refusal(ranked[0]) if ranked else None
+    barred = admission.sold(_meant(ranked, request, admission)) or next(iter(ranked), None)
+    refusal = None if barred is None else admission.refusal(barred)
     if refusal is not None:
         raise refusal
     raise _nothing_there(model, request)
