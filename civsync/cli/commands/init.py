@@ -1,4 +1,4 @@
-"""`civsync init`: write a manifest to start from."""
+"""`civsync init`: write a manifest to start from, or one that describes what is there."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,9 @@ from civsync.cli.output import show
 from civsync.cli.settings import DEFAULT_ROOT, MANIFEST
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 from civsync.documents.layout_tables import PRESETS, ROOT_OF
+from civsync.documents.layouts import DEFAULT_LAYOUT
 from civsync.documents.schema_files import schema_text
 
 ROOTS: Final = {"a1111": ".", "forge": ".", "swarmui": "Models"}
@@ -47,17 +49,59 @@ models:{models}
 @click.command()
 @click.argument("links", nargs=-1)
 @click.option(
+    "--from",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Describe the models in DIR, known by their hashes, in manifest and lock.",
+)
+@click.option(
     "--layout",
     type=click.Choice(sorted(PRESETS)),
-    default="comfyui",
-    show_default=True,
-    help="The program whose folders to use.",
+    help="The program whose folders to use [comfyui; with --from, the one that DIR is like].",
 )
-@click.option("--force", is_flag=True, help="Overwrite a manifest that is there.")
+@click.option("--force", is_flag=True, help="Overwrite a manifest (and a lock) that is there.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, MAX_JOBS),
+    default=DEFAULT_JOBS,
+    show_default=True,
+    envvar="CIVSYNC_JOBS",
+    help="Files to read at the same time.",
+)
 @common_options
 @pass_context
-def command(context: Context, *, links: tuple[str, ...], layout: str, force: bool) -> None:
-    """Write a civsync.yaml with the given LINKS (Civitai pages or AIRs) to start from."""
+def command(
+    context: Context,
+    *,
+    links: tuple[str, ...],
+    folder: Path | None,
+    layout: str | None,
+    force: bool,
+    jobs: int,
+) -> None:
+    """Write a civsync.yaml with the given LINKS (Civitai pages or AIRs) to start from.
+
+    With --from, write civsync.yaml and civsync.lock for a folder of models as it is. Nothing
+    is downloaded, moved or owned; what Civitai does not know is listed.
+    """
+    if folder is None:
+        _write_new(context, links, layout or DEFAULT_LAYOUT, force=force)
+        return
+    if links:
+        raise UserError(
+            Code.USAGE,
+            "--from describes a folder, and takes no LINKS",
+            hint="Add them afterwards: `civsync add LINK`.",
+        )
+    from civsync.cli.identifying import Wishes, describe_folder
+
+    wishes = Wishes(folder=folder, layout=layout, force=force, jobs=jobs, schema_file=SCHEMA_FILE)
+    describe_folder(context, wishes)
+
+
+def _write_new(context: Context, links: tuple[str, ...], layout: str, *, force: bool) -> None:
     from civsync.documents.manifest import read_manifest
 
     settings, output = context.settings, context.output
