@@ -4,7 +4,7 @@ Two requests are the same exactly if their facts are, so a lock can tell offline
 is what a manifest asks for, and a person reads which key differs.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 from urllib.parse import urlencode
 
 from civsync.core.request import (
@@ -20,6 +20,9 @@ from civsync.core.request import (
     Search,
     VersionSpec,
 )
+
+SEARCH_FACTS: Final = frozenset({"limit", "exclude.models", "exclude.creators", "exclude.tags"})
+"""Facts that change what a search finds; its other filters are its key."""
 
 
 def entry_key(request: Request) -> str:

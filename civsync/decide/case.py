@@ -8,11 +8,18 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.request import All, ById, Count, Entry, Request
+from civsync.core.wording import SEARCH_FACTS
 from civsync.decide.admission import Admission
 from civsync.decide.lookup import Catalog, Target
 from civsync.decide.record import Known, known_of
 from civsync.decide.satisfy import differing_keys, shortfalls, version_shortfalls
-from civsync.decide.versions import find_versions, named_version, require_versions
+from civsync.decide.versions import (
+    admitted_versions,
+    find_versions,
+    most_versions,
+    named_version,
+    require_versions,
+)
 
 Shown = tuple[RemoteModel, RemoteVersion]
 
@@ -22,12 +29,15 @@ class Case:
     """One entry with what is known of it.
 
     `fresh` says that it shall be upgraded, `settled` that nothing has to be asked.
-    `version` is the one that the lock holds, if it is one that the request may lead to.
+    `changes` are the keys of the request that changed since it was locked, and `satisfied`
+    says that it is locked just as it asks. `version` is the one that the lock holds, if it is
+    one that the request may lead to.
     """
 
     entry: Entry
     before: LockedEntry | None
     fresh: bool
+    changes: frozenset[str] = frozenset()
     satisfied: bool
     version: int | None
     known: Known
@@ -49,14 +59,27 @@ class Case:
         return self.request.search is not None and self.request.model_id is None
 
     @property
+    def searches_anew(self) -> bool:
+        """Whether the listing has to be asked: what was found once stays, but for an upgrade."""
+        found = self.before is not None and bool(self.before.files)
+        return self.is_search and (self.fresh or not found or bool(self.changes & SEARCH_FACTS))
+
+    @property
     def takes_many(self) -> bool:
         """Whether several versions of one model are wanted."""
         return isinstance(self.request.version, All | Count)
 
     @property
     def target(self) -> Target:
-        """What has to be shown for this entry."""
+        """What has to be shown for this entry, where it is no search."""
         return Target(request=self.request, known=self.version, stay=not self.fresh)
+
+    @property
+    def targets(self) -> list[Target]:
+        """What has to be looked up for this entry besides what is searched for."""
+        if not self.is_search:
+            return [self.target]
+        return [] if self.searches_anew else [part.target for part in parts_of(self)]
 
 
 def make_case(
@@ -80,12 +103,13 @@ def make_case(
         )
     # A lock that was edited by hand may call anything anything: then only Civitai is believed.
     sound = bool(before.files) and not version_shortfalls(entry.request, before)
+    changes = frozenset(key for key, _, _ in differing_keys(entry.request, before))
     return Case(
         entry=entry,
         before=before,
         fresh=fresh,
-        satisfied=not differing_keys(entry.request, before)
-        and not shortfalls(entry.request, before),
+        changes=changes,
+        satisfied=not changes and not shortfalls(entry.request, before),
         version=_only(file.version_id for file in before.files) if sound else None,
         known=known_of(before if sound else None, files),
         admission=admission,
@@ -101,9 +125,22 @@ def narrow(case: Case, request: Request, files: Iterable[LockedFile]) -> Case:
         case,
         entry=replace(case.entry, request=request),
         before=before,
-        satisfied=before is not None and not shortfalls(request, before),
+        satisfied=before is not None
+        and not case.changes - SEARCH_FACTS
+        and not shortfalls(request, before),
         version=_only(file.version_id for file in own) if sound else None,
     )
+
+
+def parts_of(case: Case, model_ids: Iterable[int] | None = None) -> list[Case]:
+    """Return the parts of a search, one a model: those locked, or `model_ids` where given."""
+    locked: dict[int, list[LockedFile]] = {}
+    for file in case.before.files if case.before is not None else ():
+        locked.setdefault(file.model_id, []).append(file)
+    return [
+        narrow(case, replace(case.request, model_id=number), locked.get(number, ()))
+        for number in (sorted(locked) if model_ids is None else model_ids)
+    ]
 
 
 def versions_for(case: Case, catalog: Catalog) -> list[Shown]:
@@ -144,15 +181,36 @@ def versions_for(case: Case, catalog: Catalog) -> list[Shown]:
     return [*stay, *((whole, version) for version in found[:1] if version.id not in known)]
 
 
-def many_for(case: Case, catalog: Catalog) -> list[Shown]:
-    """Return all the versions that an entry for several means, the first one first.
+def many_for(case: Case, catalog: Catalog) -> tuple[RemoteModel, list[RemoteVersion]]:
+    """Return all the versions that an entry for several means, with their model.
 
-    Raises as `versions_for`.
+    Those that are locked come first and stay, unless the entry shall be upgraded. Raises as
+    `versions_for`.
     """
     whole = catalog.model(case.request.model_id or 0)
     if whole is None:
         raise _unknown(case, catalog)
-    return [(whole, version) for version in require_versions(whole, case.request, case.admission)]
+    found = list(require_versions(whole, case.request, case.admission))
+    if case.fresh or case.before is None or "versions" in case.changes:
+        return whole, found
+    locked = {file.version_id for file in case.before.files}
+    admitted = admitted_versions(whole, case.request, case.admission)
+    stay = [version for version in admitted if version.id in locked]
+    most = most_versions(case.request)
+    if most is None:
+        return whole, stay or found
+    return whole, [*stay, *(version for version in found if version.id not in locked)][:most]
+
+
+def lost_versions(case: Case, model: RemoteModel) -> list[int]:
+    """Return the locked versions that an entry for several means and `model` does not show.
+
+    All versions are all that there were: none is given up because upstream did.
+    """
+    if case.before is None or (case.fresh and most_versions(case.request) is not None):
+        return []
+    shown = {version.id for version in model.versions}
+    return sorted({file.version_id for file in case.before.files} - shown)
 
 
 def _only(values: Iterable[int]) -> int | None:

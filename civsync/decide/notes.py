@@ -8,7 +8,8 @@ class Note:
     """One remark about one entry; `code` is stable, for scripts, `message` for people.
 
     Codes: equal-candidates, no-weights, optional-missing, early-access, taken-down,
-    unverified, scan-waived, renamed, owner-unknown, kept, gone.
+    unverified, scan-waived, renamed, owner-unknown, kept, gone, left-out, search-cut,
+    search-kept.
     """
 
     code: str

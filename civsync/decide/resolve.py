@@ -21,7 +21,7 @@ from civsync.decide.outcome import Outcome, keep, lock_one
 from civsync.decide.owners import find_owners
 from civsync.decide.record import files_of
 from civsync.decide.searching import Hits, follow
-from civsync.decide.several import lock_hits, lock_many
+from civsync.decide.several import lock_found, lock_hits, lock_many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +77,13 @@ def resolve_and_show(
     ]
     asking = [case for case in cases if not case.settled]
     catalog = Catalog()
-    searches = {case.entry.key: case.request.search for case in asking if case.request.search}
+    searches = {
+        case.entry.key: case.request.search
+        for case in asking
+        if case.searches_anew and case.request.search is not None
+    }
     hits = yield from follow(searches, catalog)
-    yield from look_up([case.target for case in asking if not case.is_search], catalog)
+    yield from look_up([target for case in asking for target in case.targets], catalog)
     outcomes = [_outcome(case, catalog, hits.get(case.entry.key)) for case in cases]
     owners = yield from find_owners([link for outcome in outcomes for link in outcome.linked])
     return _summary([_with_owners(outcome, owners) for outcome in outcomes]), catalog
@@ -91,6 +95,8 @@ def _outcome(case: Case, catalog: Catalog, hits: Hits | None) -> Outcome:
     try:
         if hits is not None:
             return lock_hits(case, catalog, hits)
+        if case.is_search:
+            return lock_found(case, catalog)
         return lock_many(case, catalog) if case.takes_many else lock_one(case, catalog)
     except CivsyncError as error:
         error.subject = error.subject or case.entry.key
@@ -102,16 +108,18 @@ def _with_owners(outcome: Outcome, owners: Mapping[tuple[int, int], int]) -> Out
     """Enter the owners of linked files; an owner that is not known today stays as locked."""
     if outcome.locked is None or not outcome.linked:
         return outcome
-    hosts = {link.file_id: link.host.id for link in outcome.linked}
+    linked = {(link.host.id, link.file_id) for link in outcome.linked}
     files: list[LockedFile] = []
     notes = list(outcome.notes)
     for file in outcome.locked.files:
-        host = hosts.get(file.file_id)
-        owner = None if host is None else owners.get((host, file.file_id))
+        # One file may be listed by several versions, each of which is its host once.
+        ids = (file.version_id, file.file_id)
+        owner = owners.get(ids) if ids in linked else None
         if owner is not None:
-            files.append(replace(file, owner_version_id=None if owner == host else owner))
+            own = owner == file.version_id
+            files.append(replace(file, owner_version_id=None if own else owner))
             continue
-        if host is not None and file.owner_version_id is None:
+        if ids in linked and file.owner_version_id is None:
             text = f"file {file.file_id} {file.name} may belong to another version, not to be found"
             notes.append(Note(code="owner-unknown", entry=outcome.case.entry.key, message=text))
         files.append(file)

@@ -27,11 +27,28 @@ class Hits:
     known: bool = True
 
 
+class _Exclusions:
+    """What a search leaves out, prepared for many models."""
+
+    def __init__(self, search: Search) -> None:
+        self._models = frozenset(search.excluded_models)
+        self._creators = _folded(search.excluded_creators)
+        self._tags = _folded(search.excluded_tags)
+
+    def covers(self, model: RemoteModel) -> bool:
+        return (
+            model.id in self._models
+            or not self._creators.isdisjoint(_folded([model.creator]))
+            or not self._tags.isdisjoint(_folded(model.tags))
+        )
+
+
 @dataclass(slots=True)
 class _Walk:
-    """One search under way."""
+    """One search under way; `seen` are all models shown, also those left out."""
 
     search: Search
+    exclusions: _Exclusions
     found: dict[int, RemoteModel] = field(default_factory=dict)
     cursor: str = ""
     visited: set[str] = field(default_factory=set)
@@ -40,6 +57,7 @@ class _Walk:
     known: bool = True
     ended: bool = False
     more: bool = False
+    seen: set[int] = field(default_factory=set)
 
     @property
     def question(self) -> AskPage:
@@ -51,11 +69,12 @@ class _Walk:
     def take(self, page: Page) -> None:
         self.pages += 1
         self.known = page.found
-        before = len(self.found)
+        before = len(self.seen)
         for model in page.models:
-            if not _is_excluded(model, self.search):
+            self.seen.add(model.id)
+            if not self.exclusions.covers(model):
                 self.found.setdefault(model.id, model)
-        self.idle = 0 if len(self.found) > before else self.idle + 1
+        self.idle = 0 if len(self.seen) > before else self.idle + 1
         limit = self.search.limit
         full = limit is not None and len(self.found) >= limit
         self.more = bool(page.cursor) or (limit is not None and len(self.found) > limit)
@@ -71,7 +90,7 @@ class _Walk:
 
 def follow(searches: Mapping[str, Search], catalog: Catalog) -> Asking[Mapping[str, Hits]]:
     """Return what each of `searches` (by key) finds; `catalog` learns all that is shown."""
-    walks = {key: _Walk(search) for key, search in searches.items()}
+    walks = {key: _Walk(search, _Exclusions(search)) for key, search in searches.items()}
     while going := [walk for walk in walks.values() if not walk.ended]:
         questions = tuple(walk.question for walk in going)
         answers = yield questions
@@ -81,14 +100,6 @@ def follow(searches: Mapping[str, Search], catalog: Catalog) -> Asking[Mapping[s
             catalog.learn_models(answer.models)
             walk.take(answer)
     return {key: walk.hits() for key, walk in walks.items()}
-
-
-def _is_excluded(model: RemoteModel, search: Search) -> bool:
-    return (
-        model.id in search.excluded_models
-        or _folded([model.creator]) <= _folded(search.excluded_creators)
-        or not _folded(model.tags).isdisjoint(_folded(search.excluded_tags))
-    )
 
 
 def _folded(words: Iterable[str]) -> set[str]:

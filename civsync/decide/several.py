@@ -4,20 +4,20 @@ Each part is locked as an entry of its own would be; one that must not be locked
 and told, and never fails the others.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from civsync.core.codes import Code
 from civsync.core.errors import RegistryError, SafetyError, UserError
 from civsync.core.limits import SEARCH_MODELS
-from civsync.core.lock import LockedEntry, LockedFile, Waiting
+from civsync.core.lock import LockedEntry, Waiting
 from civsync.core.request import ById
 from civsync.core.wording import describe_request
-from civsync.decide.case import Case, many_for, narrow
+from civsync.decide.case import Case, lost_versions, many_for, narrow, parts_of
 from civsync.decide.lookup import Catalog
 from civsync.decide.notes import Note
 from civsync.decide.outcome import Outcome, keep, lock_one, waiting_for
+from civsync.decide.satisfy import shortfalls
 from civsync.decide.searching import Hits
 
 
@@ -33,20 +33,26 @@ def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
         )
     if not hits.models:
         raise SafetyError(Code.SEARCH_EMPTY, "the search finds nothing")
-    files = case.before.files if case.before is not None else ()
-    by_model: dict[int, list[LockedFile]] = defaultdict(list)
-    for file in files:
-        by_model[file.model_id].append(file)
-    parts: list[Outcome] = []
-    for model in hits.models:
-        request = replace(case.request, model_id=model.id)
-        part = narrow(case, request, by_model[model.id])
-        parts.append(_part(part, catalog))
     notes: list[Note] = []
-    if hits.more and search is not None and search.limit == SEARCH_MODELS:
-        text = f"the search finds more than {search.limit} models; `limit` says how many to take"
+    if hits.more and search is not None and search.limit in (None, SEARCH_MODELS):
+        text = (
+            f"the search finds more than {search.limit} models; `limit` says how many to take"
+            if search.limit is not None
+            else f"Civitai's listing did not end after {len(hits.models)} models, and was left"
+        )
         notes.append(Note(code="search-cut", entry=case.entry.key, message=text))
-    return _united(case, parts, notes)
+    parts = parts_of(case, [model.id for model in hits.models])
+    return _united(case, [_part(part, catalog) for part in parts], notes)
+
+
+def lock_found(case: Case, catalog: Catalog) -> Outcome:
+    """Lock what a search found before, for a request that searches for the same.
+
+    Raises as `lock_one`, where nothing is left.
+    """
+    text = "what the search found before stays; `civsync lock --upgrade` asks it again"
+    notes = [Note(code="search-kept", entry=case.entry.key, message=text)] if case.changes else []
+    return _united(case, [_part(part, catalog) for part in parts_of(case)], notes)
 
 
 def lock_many(case: Case, catalog: Catalog) -> Outcome:
@@ -56,13 +62,12 @@ def lock_many(case: Case, catalog: Catalog) -> Outcome:
     """
     files = case.before.files if case.before is not None else ()
     parts: list[Outcome] = []
-    many = many_for(case, catalog)
-    for model, version in many:
-        request = replace(case.request, model_id=model.id, version=ById(version.id))
-        own = [file for file in files if file.version_id == version.id]
+    model, versions = many_for(case, catalog)
+    for number in (*(version.id for version in versions), *lost_versions(case, model)):
+        request = replace(case.request, model_id=model.id, version=ById(number))
+        own = [file for file in files if file.version_id == number]
         parts.append(_part(narrow(case, request, own), catalog))
-    waiting = waiting_for(case, many[0][0], [version for _, version in many])
-    return _united(case, parts, [], waiting=waiting)
+    return _united(case, parts, [], waiting=waiting_for(case, model, versions))
 
 
 def _part(case: Case, catalog: Catalog) -> Outcome:
@@ -70,7 +75,11 @@ def _part(case: Case, catalog: Catalog) -> Outcome:
     try:
         return lock_many(case, catalog) if case.takes_many else lock_one(case, catalog)
     except (UserError, RegistryError) as error:
-        if case.before is not None and case.satisfied:
+        unseen = error.code in (Code.UNKNOWN_MODEL, Code.UNKNOWN_VERSION)
+        before = case.before
+        if before is not None and (
+            case.satisfied or (unseen and not shortfalls(case.request, before))
+        ):
             return keep(case, catalog, error)
         return Outcome(case=case, locked=None, failure=error)
 
@@ -89,7 +98,11 @@ def _united(
         raise failures[0]
     key = case.entry.key
     told = [
-        Note(code="left-out", entry=key, message=f"{error.message}; it is left out")
+        Note(
+            code="left-out",
+            entry=key,
+            message=f"{error.message}; it is left out of {key} ({case.entry.place})",
+        )
         for error in failures
     ]
     waits = {each.version_id: each for entry in locked for each in entry.waiting}

@@ -62,7 +62,15 @@ def find_versions(
     ranked = ranked_versions(model, request)
     if admission.sold(_meant(ranked, request, admission)) is not None:
         return ()
-    return _first(request, [version for version in ranked if admission.admits(version)])
+    return _first(request, admitted_versions(model, request, admission))
+
+
+def admitted_versions(
+    model: RemoteModel, request: Request, admission: Admission
+) -> tuple[RemoteVersion, ...]:
+    """Return all that `request` lets choose from and `admission` lets in, in its order."""
+    ranked = ranked_versions(model, request)
+    return tuple(version for version in ranked if admission.admits(version))
 
 
 def most_versions(request: Request) -> int | None:
