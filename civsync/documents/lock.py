@@ -149,7 +149,11 @@ def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
 
 
 def _line_count(entries: Sequence[LockedEntry]) -> int:
-    """Return how many lines `write_lock` makes of `entries`; a key more or less shows in it."""
+    """Return how many lines `write_lock` makes of `entries`.
+
+    A line that a careless merge left twice shows in it, at a tenth of the price of a parser
+    that looks at every key.
+    """
     files = [file for entry in entries for file in entry.files]
     waits = [wait for entry in entries for wait in entry.waiting]
     inner = [

@@ -239,11 +239,6 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(newline: bytes) -> Non
     assert str(error.place) == f"civsync.lock:{at + 2}"
 
 
-def test_a_key_that_stands_twice_on_one_line_is_found_too() -> None:
-    data = write_lock(TWO).replace(b'"size": 1,', b'"size": 5, "size": 1,', 1)
-    assert "'size' stands twice" in refusal(data).message
-
-
 @pytest.mark.parametrize("side_by_side", [True, False], ids=["one path", "file and folder"])
 def test_who_places_files_anew_may_read_a_lock_in_which_they_share_a_path(
     side_by_side: bool,
