@@ -4,6 +4,7 @@ Two requests are the same exactly if their facts are, so a lock can tell offline
 is what a manifest asks for, and a person reads which key differs.
 """
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 from urllib.parse import urlencode
 
@@ -64,12 +65,12 @@ def describe_request(request: Request) -> dict[str, str]:
     """
     policy = request.policy
     facts = {
-        "prefer.format": ", ".join(request.prefer.format),
-        "prefer.precision": ", ".join(request.prefer.precision),
-        "prefer.quant": ", ".join(request.prefer.quant),
-        "prefer.size": ", ".join(request.prefer.size),
+        "prefer.format": _listed(request.prefer.format),
+        "prefer.precision": _listed(request.prefer.precision),
+        "prefer.quant": _listed(request.prefer.quant),
+        "prefer.size": _listed(request.prefer.size),
         "policy.pickle": "allow" if policy.allow_pickle else "deny",
-        "policy.scans": ", ".join(policy.scans),
+        "policy.scans": _listed(policy.scans),
         **_describe_policy(policy),
     }
     if request.search is not None:
@@ -87,11 +88,11 @@ def describe_request(request: Request) -> dict[str, str]:
 def _describe_policy(policy: Policy) -> dict[str, str]:
     """Return what is stricter or looser than what every request says."""
     facts = {
-        "policy.license": ", ".join(policy.license),
+        "policy.license": _listed(policy.license),
         "policy.nsfw": policy.rating,
         "policy.max_size": "" if policy.max_size is None else str(policy.max_size),
-        "policy.creators.allow": ", ".join(policy.allow_creators),
-        "policy.creators.deny": ", ".join(policy.deny_creators),
+        "policy.creators.allow": _listed(policy.allow_creators),
+        "policy.creators.deny": _listed(policy.deny_creators),
         "policy.early_access": ""
         if policy.early_access is Policy().early_access
         else policy.early_access.value,
@@ -120,8 +121,8 @@ def _describe_search(search: Search) -> dict[str, str]:
     facts = {
         "limit": "all" if search.limit is None else str(search.limit),
         "exclude.models": ", ".join(map(str, search.excluded_models)),
-        "exclude.creators": ", ".join(search.excluded_creators),
-        "exclude.tags": ", ".join(search.excluded_tags),
+        "exclude.creators": _listed(search.excluded_creators),
+        "exclude.tags": _listed(search.excluded_tags),
     }
     return {key: value for key, value in facts.items() if value}
 
@@ -130,16 +131,34 @@ def _describe_selector(selector: FileSelector) -> str:
     parts = [
         f"{key}={value}"
         for key, value in (
-            ("id", selector.id),
+            ("id", "" if selector.id is None else str(selector.id)),
             ("type", selector.type),
-            ("format", selector.format),
-            ("precision", selector.precision),
-            ("quant", selector.quant),
-            ("size", selector.size),
-            ("name", selector.name),
+            ("format", _plain(selector.format)),
+            ("precision", _plain(selector.precision)),
+            ("quant", _plain(selector.quant)),
+            ("size", _plain(selector.size)),
+            ("name", _plain(selector.name)),
         )
-        if value not in ("", None)
+        if value
     ]
     if selector.optional:
         parts.append("optional")
     return " ".join(parts) or "any"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return `words` with commas, in quotes where one could be taken for two."""
+    text = ", ".join(words)
+    if '"' not in text and text.count(",") < max(len(words), 1):
+        return text
+    return ", ".join(_quoted(word) if "," in word or '"' in word else word for word in words)
+
+
+def _plain(value: str) -> str:
+    """Return a value of a selector, in quotes where it could be taken for more than one."""
+    return _quoted(value) if any(char in value for char in ' ";=') else value
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
