@@ -177,6 +177,12 @@ def versions_for(case: Case, catalog: Catalog) -> list[Shown]:
         found = find_versions(whole, request, case.admission)
     else:
         found = require_versions(whole, request, case.admission)
+    if case.fresh and case.changes and case.version is not None:
+        # Where what is newer is refused, what is locked may still be what is asked for now.
+        admitted = admitted_versions(whole, request, case.admission)
+        locked = (version for version in admitted if version.id == case.version)
+        found = (*found, *(version for version in locked if version not in found))
+        return [(whole, version) for version in found]
     known = {version.id for _, version in stay}
     return [*stay, *((whole, version) for version in found[:1] if version.id not in known)]
 

@@ -58,15 +58,21 @@ def keep(case: Case, catalog: Catalog, error: CivsyncError) -> Outcome:
 def lock_one(case: Case, catalog: Catalog) -> Outcome:
     """Lock the first of the versions in question that can be.
 
-    An alarm about changed content is no reason to look at another version.
+    An alarm about changed content is no reason to look at another version. That an upgrade
+    could not move is told.
     """
     first, *others = versions_for(case, catalog)
-    for other in others:
+    notes: list[Note] = []
+    for model, version in others:
         try:
             return _lock_version(case, *first)
-        except UserError:
-            first = other
-    return _lock_version(case, *first)
+        except UserError as error:
+            if case.fresh:
+                text = f'{error.message}; version {version.id} "{version.name}" stays'
+                notes.append(Note(code="kept", entry=case.entry.key, message=text))
+            first = model, version
+    outcome = _lock_version(case, *first)
+    return replace(outcome, notes=(*outcome.notes, *notes))
 
 
 def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Outcome:
