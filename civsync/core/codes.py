@@ -113,6 +113,7 @@ class Code(StrEnum):
     # refusals
     FOREIGN_FILE = "foreign-file"
     MODIFIED_FILE = "modified-file"
+    UNSELECTED_FILE = "unselected-file"
     PRUNE_GUARD = "prune-guard"
     SEARCH_EMPTY = "search-empty"
     ROOT_MARKER_MISSING = "root-marker-missing"

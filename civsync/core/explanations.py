@@ -358,6 +358,12 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "A file that civsync placed was changed since. It is not overwritten unless told to,"
             " and then goes to .civsync/trash first.",
         ),
+        Code.UNSELECTED_FILE: _safety(
+            "Select its groups as well (`civsync sync --all-groups`), or give it up with"
+            " `--prune-unselected`.",
+            "Where a selected file belongs there is one of another model, whose groups this run"
+            " leaves alone. What a selection leaves out is not replaced.",
+        ),
         Code.PRUNE_GUARD: _safety(
             "Look at the list; then run `civsync sync --allow-prune N` (or --no-prune to keep).",
             "More files would be retired than a usual edit explains: above ten and a quarter of"

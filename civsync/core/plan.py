@@ -1,9 +1,10 @@
 """Actions that turn what is on disk into what the lock says, as values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from civsync.core.disk import Owned, Stamp
 from civsync.core.errors import CivsyncError
+from civsync.core.groups import Unselected
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.names import SafePath
 
@@ -69,11 +70,13 @@ class Replace:
 class Retire:
     """Ours, unchanged, and wanted no more: into trash.
 
-    `replaced` is true when the same entry or model is still wanted (a new version).
+    `replaced` is true when the same entry or model is still wanted (a new version),
+    `unselected` when the lock wants it and the run was told to prune what it leaves out.
     """
 
     owned: Owned
     replaced: bool
+    unselected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +100,13 @@ Action = Keep | Satisfied | Fetch | Move | Replace | Retire | Release | Blocked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All actions: for what is wanted, then for what is not any more, each sorted by path."""
+    """All actions: for what is wanted, then for what is not any more, each sorted by path.
+
+    `unselected` is what the lock has and the run leaves alone.
+    """
 
     actions: tuple[Action, ...] = ()
+    unselected: Unselected = field(default_factory=Unselected)
 
     @property
     def pending(self) -> tuple[Action, ...]:

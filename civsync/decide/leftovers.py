@@ -1,8 +1,9 @@
-"""What civsync owns at paths where the lock wants nothing any more.
+"""What civsync owns at paths where the lock wants nothing any more, or nothing selected.
 
 Such a file may be just what the lock wants elsewhere, or, on a disk that folds case or
-normalizes, the wanted file itself under its old spelling. Each is given out once. What
-becomes of the others is decided in `civsync.decide.plan`.
+normalizes, the wanted file itself under its old spelling. Each is given out once; what a
+selection of groups leaves alone never is. What becomes of the others is decided in
+`civsync.decide.plan`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from dataclasses import replace
 from civsync.core.disk import Inventory, Owned, Receipt, Regular, Sight, Stamp
 from civsync.core.names import SafePath, collision_key
 from civsync.core.plan import Want
+from civsync.decide.groups import LeftOut
 
 
 def content_of(sight: Regular, stamp: Stamp, sha256: str) -> str | None:
@@ -27,10 +29,16 @@ class Leftovers:
     """
 
     def __init__(
-        self, wants: Mapping[SafePath, Want], inventory: Inventory, receipt: Receipt
+        self,
+        wants: Mapping[SafePath, Want],
+        inventory: Inventory,
+        receipt: Receipt,
+        left_out: LeftOut,
     ) -> None:
         left = sorted(receipt.owned.keys() - wants.keys())
         self._left = {path: receipt.owned[path] for path in left}
+        self._alone = frozenset(path for path in left if left_out.claims(self._left[path]))
+        self._left_out = left_out
         self._given: set[SafePath] = set()
         self._by_content: dict[str, list[Owned]] = {}
         self._by_spelling: dict[str, Owned] = {}
@@ -49,7 +57,7 @@ class Leftovers:
             seen = replace(owned, stamp=sight.stamp)
             if self.is_another_spelling(path, sight):
                 self._by_spelling[collision_key(path)] = seen
-            else:
+            elif path not in self._alone:
                 self._by_content.setdefault(owned.sha256, []).append(seen)
 
     def take(self, sha256: str) -> Owned | None:
@@ -61,6 +69,14 @@ class Leftovers:
         """Give out what is seen at `path`, if it is ours under another spelling of it."""
         owned = self._by_spelling.get(collision_key(path)) if self._by_spelling else None
         return self._give(owned) if owned is not None and owned.stamp == sight.stamp else None
+
+    def is_left_alone(self, owned: Owned) -> bool:
+        """Tell whether this is left over only because its entry is not selected."""
+        return owned.path in self._alone
+
+    def holds_back(self, owned: Owned, want: Want) -> bool:
+        """Tell whether `owned`, where `want` belongs, is of an entry that is not selected."""
+        return self._left_out.holds_back(owned, want.file)
 
     def remaining(self) -> Iterator[Owned]:
         """Yield what was not given out, in the order of the paths."""

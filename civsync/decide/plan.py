@@ -1,8 +1,9 @@
 """Work out what to do so that the disk holds what the lock says, and nothing stale.
 
-`make_plan` is total (every wanted and every owned path gets exactly one action) and
-idempotent: planning the world that a plan leads to gives only Keep and Satisfied. It
-reads no disk; it believes the inventory it is given.
+`make_plan` is total (every wanted and every owned path gets exactly one action, but for
+what a selection of groups leaves alone) and idempotent: planning the world that a plan
+leads to gives only Keep and Satisfied. It reads no disk; it believes the inventory it is
+given.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,7 @@ from civsync.core.plan import (
     Satisfied,
     Want,
 )
+from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.leftovers import Leftovers, content_of
 
 _IN_WORDS: Final = {
@@ -49,11 +51,14 @@ _IN_WORDS: Final = {
 class Allowance:
     """What the user allowed or asked for beyond the usual.
 
-    `hashes_to_come` is for a mere look: what has no hash would be downloaded to record it.
+    `prune_unselected` gives up what a selection of groups leaves out as if the lock did not
+    have it. `hashes_to_come` is for a mere look: what has no hash would be downloaded to
+    record it.
     """
 
     force_modified: bool = False
     prune: bool = True
+    prune_unselected: bool = False
     hashes_to_come: bool = False
 
 
@@ -65,9 +70,15 @@ def wanted_files(lock: Lock) -> dict[SafePath, Want]:
     return wants
 
 
-def paths_of_interest(wants: Iterable[SafePath], receipt: Receipt) -> list[SafePath]:
-    """Return every path that a survey must look at, sorted."""
-    return sorted({*wants, *receipt.owned})
+def paths_of_interest(
+    wants: Iterable[SafePath], receipt: Receipt, left_out: LeftOut = NOTHING
+) -> list[SafePath]:
+    """Return every path that a survey must look at, sorted.
+
+    The user's own files that a later selection may want are looked at, too, so that they
+    stay known and need not be read again then.
+    """
+    return sorted({*wants, *receipt.owned, *(receipt.known.keys() & left_out.paths)})
 
 
 def recognize(inventory: Inventory, receipt: Receipt) -> dict[SafePath, Regular | None]:
@@ -92,7 +103,8 @@ def must_hash(
 ) -> list[SafePath]:
     """Return the files whose content cannot be told without reading them, sorted.
 
-    A foreign file of another size than the locked one is not read: it cannot be it.
+    A foreign file of another size than the locked one is not read: it cannot be it. Nor is
+    one that nothing wants.
     """
     paths: list[SafePath] = []
     for path, known in recognize(inventory, receipt).items():
@@ -103,8 +115,7 @@ def must_hash(
         if (
             isinstance(sight, Regular)
             and path not in receipt.owned
-            and want is not None
-            and want.file.size != sight.stamp.size
+            and (want is None or want.file.size != sight.stamp.size)
         ):
             continue
         paths.append(path)
@@ -112,29 +123,43 @@ def must_hash(
 
 
 def make_plan(
-    lock: Lock, inventory: Inventory, receipt: Receipt, allowance: Allowance | None = None
+    lock: Lock,
+    inventory: Inventory,
+    receipt: Receipt,
+    allowance: Allowance | None = None,
+    left_out: LeftOut = NOTHING,
 ) -> Plan:
     """Say what turns `inventory` into what `lock` wants.
 
     `inventory` must hold every path of `paths_of_interest`; a regular file without a
-    digest there counts as having some other content.
+    digest there counts as having some other content. `left_out` goes with a `lock` of
+    selected entries alone (`civsync.decide.groups.choose`).
     """
     allowance = allowance or Allowance()
     wants = wanted_files(lock)
-    leftovers = Leftovers(wants, inventory, receipt)
+    leftovers = Leftovers(
+        wants, inventory, receipt, NOTHING if allowance.prune_unselected else left_out
+    )
     actions = [
         _for_wanted(wants[path], inventory, receipt, allowance, leftovers) for path in sorted(wants)
     ]
     for owned in leftovers.remaining():
         sight = inventory.get(owned.path, Absent())
+        if leftovers.is_left_alone(owned):
+            if isinstance(sight, Absent):
+                actions.append(Release(owned=owned, missing=True))
+            continue
         if leftovers.is_another_spelling(owned.path, sight):
             # Retiring it would take away the file that is wanted.
             actions.append(Release(owned=owned, missing=True))
             continue
         action = _for_unwanted(owned, sight, leftovers, prune=allowance.prune)
+        if isinstance(action, Retire) and left_out.claims(owned):
+            # The guard counts it: no new version takes its place.
+            action = replace(action, replaced=False, unselected=True)
         if action is not None:
             actions.append(action)
-    return Plan(actions=tuple(actions))
+    return Plan(actions=tuple(actions), unselected=left_out.files)
 
 
 def _for_wanted(
@@ -183,6 +208,8 @@ def _for_regular(
         if content == file.sha256:
             touched = owned.stamp != sight.stamp or owned.sha256 != file.sha256
             return Keep(want=want, stamp=sight.stamp if touched else None)
+        if leftovers.holds_back(owned, want):
+            return Blocked(want=want, error=_unselected(owned))
         if content == owned.sha256:
             return Replace(want=want, old=sight.stamp, old_sha256=owned.sha256)
         if allowance.force_modified:
@@ -192,6 +219,8 @@ def _for_regular(
         return Blocked(want=want, error=_modified(path))
     ours = leftovers.take_spelling(path, sight)
     if ours is not None:
+        if leftovers.holds_back(ours, want):
+            return Blocked(want=want, error=_unselected(ours))
         if ours.sha256 == file.sha256:
             return Move(want=want, source=ours)
         # It stays ours under the old name until the next look, so that an interrupted
@@ -243,6 +272,15 @@ def _linked(path: SafePath, at: str, kind: str) -> CivsyncError:
 def _modified(path: SafePath) -> CivsyncError:
     return SafetyError(
         Code.MODIFIED_FILE, "this file was changed since civsync placed it", subject=path
+    )
+
+
+def _unselected(owned: Owned) -> CivsyncError:
+    return SafetyError(
+        Code.UNSELECTED_FILE,
+        f"a file of {owned.entry}, whose groups are not selected, is in the way",
+        subject=owned.path,
+        data={"entry": owned.entry},
     )
 
 

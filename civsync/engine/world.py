@@ -15,6 +15,7 @@ from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import Action, Keep, Plan, Satisfied
+from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.plan import (
     Allowance,
     make_plan,
@@ -55,10 +56,12 @@ class World:
                 return True
 
 
-def survey(lock: Lock, store: Store, receipt: Receipt) -> tuple[Inventory, list[SafePath]]:
+def survey(
+    lock: Lock, store: Store, receipt: Receipt, left_out: LeftOut = NOTHING
+) -> tuple[Inventory, list[SafePath]]:
     """Return what is on disk by stat alone, and the files that must be read to know them."""
     wants = wanted_files(lock)
-    inventory = store.survey(paths_of_interest(wants, receipt))
+    inventory = store.survey(paths_of_interest(wants, receipt, left_out))
     return inventory, must_hash(inventory, wants, receipt)
 
 
@@ -68,6 +71,7 @@ def conclude(
     receipt: Receipt,
     contents: dict[SafePath, tuple[str, str, Stamp]],
     allowance: Allowance | None,
+    left_out: LeftOut = NOTHING,
 ) -> World:
     """Plan with everything that is known of the files' contents.
 
@@ -90,24 +94,38 @@ def conclude(
         if mine is not None and mine.stamp == stamp:
             # Bytes rotted under an unchanged stamp: it must not be believed again.
             owned[path] = replace(mine, stamp=Stamp(stamp.size, 0, 0))
-    for path in [path for path in known if path not in complete]:
+    # What is not selected is not read: what became another file is simply not known any more.
+    lost = [path for path in known.keys() & left_out.paths if not _has_content(complete, path)]
+    for path in {*lost, *(path for path in known if path not in complete)}:
         del known[path]
     told = replace(receipt, owned=owned, known=known)
     return World(
         receipt=told,
         inventory=complete,
-        plan=make_plan(lock, complete, told, allowance),
-        learned=bool(contents) and told != receipt,
+        plan=make_plan(lock, complete, told, allowance, left_out),
+        learned=bool(contents or lost) and told != receipt,
     )
 
 
+def _has_content(inventory: Inventory, path: SafePath) -> bool:
+    sight = inventory.get(path)
+    return isinstance(sight, Regular) and sight.sha256 is not None
+
+
 def glance(
-    lock: Lock, store: Store, ledger: Ledger, allowance: Allowance | None = None
+    lock: Lock,
+    store: Store,
+    ledger: Ledger,
+    allowance: Allowance | None = None,
+    left_out: LeftOut = NOTHING,
 ) -> World | None:
-    """Plan from stats alone; None if some file must be read to know its content."""
+    """Plan from stats alone; None if some file must be read to know its content.
+
+    `left_out` goes with a `lock` of selected entries alone.
+    """
     receipt = ledger.read()
-    inventory, unknown = survey(lock, store, receipt)
-    return None if unknown else conclude(lock, inventory, receipt, {}, allowance)
+    inventory, unknown = survey(lock, store, receipt, left_out)
+    return None if unknown else conclude(lock, inventory, receipt, {}, allowance, left_out)
 
 
 def look(
@@ -117,20 +135,23 @@ def look(
     report: Reporter,
     *,
     allowance: Allowance | None = None,
+    left_out: LeftOut = NOTHING,
     hash_all: bool = False,
     jobs: int = DEFAULT_JOBS,
     stop: Event | None = None,
 ) -> World:
-    """Survey the root, hash what must be hashed (`hash_all`: everything there), and plan.
+    """Survey the root, hash what must be hashed (`hash_all`: all that is selected), and plan.
 
-    Setting `stop` ends the reading soon; what comes back then is not to be used.
+    `left_out` goes with a `lock` of selected entries alone. Setting `stop` ends the reading
+    soon; what comes back then is not to be used.
     """
     receipt = ledger.read()
-    inventory, unknown = survey(lock, store, receipt)
+    inventory, unknown = survey(lock, store, receipt, left_out)
     if hash_all:
-        unknown = sorted(path for path, sight in inventory.items() if isinstance(sight, Regular))
+        there = {path for path, sight in inventory.items() if isinstance(sight, Regular)}
+        unknown = sorted({*unknown, *(there - left_out.paths)})
     contents = hash_files(unknown, store, report, jobs=jobs, stop=stop) if unknown else {}
-    return conclude(lock, inventory, receipt, contents, allowance)
+    return conclude(lock, inventory, receipt, contents, allowance, left_out)
 
 
 def hash_files(

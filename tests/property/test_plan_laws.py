@@ -18,6 +18,7 @@ from civsync.core.disk import (
     Sight,
     Stamp,
 )
+from civsync.core.groups import GroupWishes, Selection
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath, collision_key, parse_path
 from civsync.core.plan import (
@@ -32,6 +33,7 @@ from civsync.core.plan import (
     Retire,
     Satisfied,
 )
+from civsync.decide.groups import Chosen, choose
 from civsync.decide.plan import (
     Allowance,
     make_plan,
@@ -40,7 +42,7 @@ from civsync.decide.plan import (
     recognize,
     wanted_files,
 )
-from support.lock_values import digest, lock_at, owned_file
+from support.lock_values import digest, lock_at, lock_of, owned_file
 
 CONTENTS = ["", "x", "y", "zz"]
 NAMES = ["a", "A", "b", "dir/a", "dir/c", "Dir/c"]
@@ -81,11 +83,11 @@ class Disk:
         file = self.files.get(self.name(path))
         return Regular(file[1]) if file else Absent()
 
-    def survey(self, lock: Lock, receipt: Receipt) -> Inventory:
+    def survey(self, chosen: Chosen, receipt: Receipt) -> Inventory:
         """Look as the engine does: by stamp where that is enough, else by reading."""
-        wants = wanted_files(lock)
+        wants = wanted_files(chosen.lock)
         seen: dict[SafePath, Sight] = {
-            path: self.look(path) for path in paths_of_interest(wants, receipt)
+            path: self.look(path) for path in paths_of_interest(wants, receipt, chosen.left_out)
         }
         known = {path: found for path, found in recognize(seen, receipt).items() if found}
         unread = must_hash(seen, wants, receipt)
@@ -98,18 +100,31 @@ class Disk:
 
 @dataclass
 class World:
-    """A disk, what civsync owns there, and what the lock wants of it."""
+    """A disk, what civsync owns there, and what the selected part of the lock wants of it.
+
+    `bodies` are the contents of the whole lock, `contents` of what is selected.
+    """
 
     disk: Disk
     receipt: Receipt
     lock: Lock
-    contents: Mapping[SafePath, str]
+    bodies: Mapping[SafePath, str]
+    selection: Selection = field(default_factory=Selection)
+
+    @property
+    def chosen(self) -> Chosen:
+        return choose(self.lock, self.selection)
+
+    @property
+    def contents(self) -> dict[SafePath, str]:
+        return {file.path: self.bodies[file.path] for _, file in self.chosen.lock.files()}
 
     def inventory(self) -> Inventory:
-        return self.disk.survey(self.lock, self.receipt)
+        return self.disk.survey(self.chosen, self.receipt)
 
     def plan(self, allowance: Allowance | None = None) -> Plan:
-        return make_plan(self.lock, self.inventory(), self.receipt, allowance)
+        chosen = self.chosen
+        return make_plan(chosen.lock, self.inventory(), self.receipt, allowance, chosen.left_out)
 
     def carry_out(self, plan: Plan) -> None:
         """Do it in the engine's order: moves, then fetches, then what leaves."""
@@ -153,11 +168,18 @@ class World:
                 raise AssertionError("a blocked action is never carried out")
 
     def _place(self, path: SafePath, owned: dict[SafePath, Owned]) -> None:
-        content = self.contents[path]
+        content = self.bodies[path]
         owned[path] = replace(owned_file(path, content), stamp=self.disk.write(path, content))
 
 
 ODDITIES: list[Sight] = [Obstacle("symlink"), Obstacle("directory"), Linked("dir")]
+GROUPS = st.sets(st.sampled_from("abc"), max_size=2).map(sorted).map(tuple)
+SELECTIONS = st.builds(
+    GroupWishes.over,
+    st.builds(GroupWishes, also=GROUPS, without=GROUPS, every=st.booleans())
+    | st.builds(GroupWishes, only=GROUPS, without=GROUPS),
+    st.none() | GROUPS,
+)
 FATES = ["kept", "kept", "kept", "touched", "changed", "deleted"]
 
 
@@ -171,7 +193,8 @@ def worlds(draw: st.DrawFn, *, odd: bool = False) -> World:
         content = draw(st.sampled_from(CONTENTS))
         placed = disk.write(name, content)
         line = owned_file(name, content, model_id=draw(st.integers(1, 4)))
-        owned[line.path] = replace(line, stamp=placed)
+        entry = f"{draw(st.integers(1, 5))}@latest"
+        owned[line.path] = replace(line, entry=entry, stamp=placed)
     for path in owned:
         match draw(st.sampled_from(FATES)):
             case "touched":
@@ -189,10 +212,22 @@ def worlds(draw: st.DrawFn, *, odd: bool = False) -> World:
     if odd:
         disk.oddities = {name: draw(st.sampled_from(ODDITIES)) for name in draw(names)}
     receipt = Receipt(root_id="root", owned=owned)
-    return World(disk=disk, receipt=receipt, lock=lock_at(contents), contents=contents)
+    entries = [replace(entry, groups=draw(GROUPS)) for entry in lock_at(contents).entries]
+    for other in draw(st.lists(st.sampled_from(entries), max_size=2)) if entries else []:
+        # What two entries want is locked twice.
+        entries.append(replace(other, key=f"{len(entries)}@other", groups=draw(GROUPS)))
+    return World(
+        disk=disk,
+        receipt=receipt,
+        lock=lock_of(*entries),
+        bodies=contents,
+        selection=draw(SELECTIONS),
+    )
 
 
-ALLOWANCES = st.builds(Allowance, force_modified=st.booleans(), prune=st.booleans())
+ALLOWANCES = st.builds(
+    Allowance, force_modified=st.booleans(), prune=st.booleans(), prune_unselected=st.booleans()
+)
 
 
 def subjects(plan: Plan) -> list[SafePath]:
@@ -249,9 +284,8 @@ def test_after_a_plan_every_wanted_path_holds_the_wanted_content(
     plan = world.plan(allowance)
     assume(not plan.blocked)
     world.carry_out(plan)
-    assert {path: world.disk.files[world.disk.name(path)][0] for path in world.contents} == dict(
-        world.contents
-    )
+    held = {path: world.disk.files[world.disk.name(path)][0] for path in world.contents}
+    assert held == world.contents
 
 
 @given(worlds(odd=True), ALLOWANCES)
@@ -264,7 +298,12 @@ def test_every_wanted_and_every_owned_path_gets_exactly_one_action(
     silent = {*world.contents, *world.receipt.owned} - set(about) - replaced_spellings(world, plan)
     assert set(about) <= {*world.contents, *world.receipt.owned}
     assert not silent & world.contents.keys()
-    assert not silent or not allowance.prune
+    left_alone = {
+        path
+        for path, owned in world.receipt.owned.items()
+        if not allowance.prune_unselected and world.chosen.left_out.claims(owned)
+    }
+    assert not silent - left_alone or not allowance.prune
 
 
 @given(worlds(odd=True), ALLOWANCES)
@@ -315,13 +354,51 @@ def test_without_pruning_nothing_is_retired_and_without_force_nothing_changed_is
     assert allowance.force_modified or not modified
 
 
+@given(worlds(), ALLOWANCES)
+def test_what_is_left_out_stays_where_and_as_it_is_and_ours(
+    world: World, allowance: Allowance
+) -> None:
+    assume(not allowance.prune_unselected)
+    left_out = world.chosen.left_out
+    placed = {
+        path: owned
+        for path, owned in world.receipt.owned.items()
+        if (owned.entry in left_out.entries or path in left_out.paths)
+        and path not in world.contents
+        and owned.sha256 not in left_out.shared
+        and isinstance(world.disk.look(path), Regular)
+    }
+    before = {path: world.disk.files[world.disk.name(path)] for path in placed}
+    plan = world.plan(allowance)
+    assume(not plan.blocked)
+    # Where the disk takes two names for one, only one of them can have it.
+    respelled = {collision_key(path) for path in world.contents} if world.disk.folds else set()
+    world.carry_out(plan)
+    for path, owned in placed.items():
+        if collision_key(path) not in respelled:
+            assert world.disk.files[world.disk.name(path)] == before[path]
+            assert world.receipt.owned[path] == owned
+
+
+@given(worlds(), SELECTIONS, SELECTIONS, ALLOWANCES)
+def test_after_selecting_this_and_that_everything_selected_last_is_in_place(
+    world: World, first: Selection, second: Selection, allowance: Allowance
+) -> None:
+    for world.selection in (first, second):
+        plan = world.plan(allowance)
+        assume(not plan.blocked)
+        world.carry_out(plan)
+    held = {path: world.disk.files[world.disk.name(path)][0] for path in world.contents}
+    assert held == world.contents
+
+
 @given(worlds(odd=True), ALLOWANCES)
 def test_the_same_world_gives_the_same_plan(world: World, allowance: Allowance) -> None:
-    inventory = world.inventory()
+    inventory, chosen = world.inventory(), world.chosen
     backwards = Receipt(root_id="root", owned=dict(reversed(list(world.receipt.owned.items()))))
     shuffled = dict(reversed(list(inventory.items())))
-    one = make_plan(world.lock, inventory, world.receipt, allowance)
-    other = make_plan(world.lock, shuffled, backwards, allowance)
+    one = make_plan(chosen.lock, inventory, world.receipt, allowance, chosen.left_out)
+    other = make_plan(chosen.lock, shuffled, backwards, allowance, chosen.left_out)
     assert [_told(action) for action in other.actions] == [_told(action) for action in one.actions]
 
 
