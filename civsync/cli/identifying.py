@@ -6,6 +6,7 @@ folder is downloaded, moved or owned.
 """
 
 import contextlib
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,14 +21,17 @@ from civsync.cli.progress import choose_display
 from civsync.cli.settings import DEFAULT_ROOT, MANIFEST, Project, Settings, find_project, find_root
 from civsync.cli.wiring import Disk, open_disk, open_source_of
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, SafetyError, UserError
-from civsync.core.names import UnsafePathError, parse_path
+from civsync.core.errors import CivsyncError, DocumentError, SafetyError, UserError
 from civsync.decide.identify import Fate, Identified, Left, identify, is_model_name
 from civsync.decide.plan import recognize
 from civsync.disk.beneath import Beneath
 from civsync.disk.durable import staged
 from civsync.disk.faults import faults_of
 from civsync.disk.gathering import Gathered, gather
+from civsync.disk.lockfile import hold_root
+from civsync.documents.layouts import DEFAULT_LAYOUT
+from civsync.documents.manifest import read_root
+from civsync.documents.manifest_writing import write_manifest
 from civsync.documents.schema_files import schema_text
 from civsync.engine.resolving import converse
 from civsync.engine.world import World, hash_files
@@ -124,16 +128,26 @@ def _root_text(project: Project, folder: Path) -> str:
     if not folder.is_relative_to(base):
         return ""
     text = folder.relative_to(base).as_posix()
-    with contextlib.suppress(UnsafePathError):
-        return text if text == "." else parse_path(text)
-    return ""
+    manifest = write_manifest((), root=text, layout=DEFAULT_LAYOUT, schema="", about_root="")
+    try:
+        return text if read_root(manifest) == text else ""
+    except DocumentError:
+        return ""
 
 
 def _refuse_documents(aim: Aim, wishes: Wishes) -> None:
+    """Refuse what could not be written in the end, before hours of reading and after them."""
     for path, what in ((aim.project.manifest, "manifest"), (aim.project.lock, "lock")):
         if path.exists() and not wishes.force:
             raise UserError(
                 Code.USAGE, f"there is a {what} already", subject=str(path), hint="Use --force."
+            )
+        if not os.access(path.resolve().parent, os.W_OK):
+            raise UserError(
+                Code.USAGE,
+                f"the {what} cannot be written: its folder is not there, or not yours to write to",
+                subject=str(path),
+                hint="Name another place with --manifest or --lock.",
             )
 
 
@@ -150,8 +164,10 @@ def _read(context: Context, disk: Disk, gathered: Gathered, jobs: int) -> Readin
         if sight is not None and sight.sha256 is not None
     }
     unread = [path for path in gathered.sizes if path not in known]
-    size = size_text(sum(gathered.sizes[path] for path in unread))
-    context.output.talk(f"Reading {count_text(len(unread), 'file')} ({size}) to know their SHA-256")
+    if unread:
+        size = size_text(sum(gathered.sizes[path] for path in unread))
+        files = count_text(len(unread), "file")
+        context.output.talk(f"Reading {files} ({size}) to know their SHA-256")
     with choose_display(context.output) as display:
         fresh = hash_files(unread, disk.store, display, jobs=jobs)
     return Reading(
@@ -207,7 +223,8 @@ def _remember(disk: Disk, world: World) -> bool:
     They are not owned for that. A root that cannot be written is no failure.
     """
     with contextlib.suppress(CivsyncError):
-        disk.root.establish()
-        disk.remember(world.receipt)
+        receipt = replace(world.receipt, root_id=disk.root.establish())
+        with hold_root(disk.root, command="civsync init"):
+            disk.ledger.commit(receipt)
         return True
     return False
