@@ -41,7 +41,7 @@ def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
             else f"Civitai's listing did not end after {len(hits.models)} models, and was left"
         )
         notes.append(Note(code="search-cut", entry=case.entry.key, message=text))
-    parts = parts_of(case, [model.id for model in hits.models])
+    parts = parts_of(case, sorted(model.id for model in hits.models))
     return _united(case, [_part(part, catalog) for part in parts], notes)
 
 
