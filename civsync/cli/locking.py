@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from civsync.cli.documents import read_bytes, store_lock
 from civsync.cli.found_lock import FoundLock, Upgrade
-from civsync.cli.lock_text import change_lines, changes_between
+from civsync.cli.lock_text import change_lines
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
 from civsync.cli.recording import Recording, record
@@ -20,6 +20,7 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError, exit_of
 from civsync.core.lock import Lock, LockedFile
 from civsync.core.request import Entry, Manifest
+from civsync.decide.differences import changes_between
 from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness
 from civsync.decide.unhashed import unhashed_files

@@ -210,7 +210,7 @@ def test_two_pins_of_one_model_leave_the_one_that_the_manifest_names(
         pin.add_file()
         write(project, [n for n in MODELS if n != 31], f"{{model: 31, version: {pin.id}}}")
         sides.append(locked_with(project))
-    merge(project, *sides)
+    merge(project, sides[0], sides[1])
     ran = project.call("lock")
     assert ran.status == 0, ran.err
     assert project.lock.read_bytes() == sides[1]

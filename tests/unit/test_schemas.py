@@ -13,7 +13,6 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 import civsync
-from civsync.cli.lock_text import changes_between
 from civsync.cli.main import main
 from civsync.cli.output import error_document
 from civsync.cli.plan_text import action_document
@@ -60,6 +59,7 @@ from civsync.core.plan import (
     Satisfied,
     Want,
 )
+from civsync.decide.differences import changes_between
 from civsync.documents.lock import write_lock
 from civsync.documents.schema_files import schema_names, schema_text
 from support.lock_values import (

@@ -12,7 +12,6 @@ from civsync.cli.editing import (
     store,
     then_sync,
 )
-from civsync.cli.lock_text import changes_between
 from civsync.cli.locking import Locking, bring_up_to_date, tell_changes
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, error_document, show
@@ -23,6 +22,7 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
+from civsync.decide.differences import changes_between
 from civsync.documents.manifest import identity_of
 from civsync.documents.manifest_edit import add_entries
 

@@ -5,7 +5,7 @@ import click
 from civsync.cli.documents import load_manifest, lock_missing, read_bytes
 from civsync.cli.entry_names import entries_named
 from civsync.cli.found_lock import find_lock, tell_clashes
-from civsync.cli.lock_text import change_lines, changes_between
+from civsync.cli.lock_text import change_lines
 from civsync.cli.locking import (
     current_lock,
     explain_stale,
@@ -24,6 +24,7 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
+from civsync.decide.differences import changes_between
 
 
 @click.command()

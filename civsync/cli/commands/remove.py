@@ -12,13 +12,13 @@ from civsync.cli.editing import (
     then_sync,
 )
 from civsync.cli.entry_names import entry_named
-from civsync.cli.lock_text import changes_between
 from civsync.cli.locking import Locking, bring_up_to_date, find_stale, tell_changes
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
 from civsync.core.codes import ExitCode
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
+from civsync.decide.differences import changes_between
 from civsync.decide.stale import needs_network
 from civsync.documents.manifest_edit import Spot, remove_entry
 
