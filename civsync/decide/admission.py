@@ -47,6 +47,16 @@ class Admission:
         published = moment_of(version.published_at)
         return published is None or published >= self.until
 
+    def comes_of_age(self, version: RemoteVersion) -> datetime | None:
+        """Return from when on a young `version` may be chosen; None where time does not help.
+
+        A bound that is a date stays where it is, and what has no date stays too young.
+        """
+        published = moment_of(version.published_at)
+        if self.until is None or published is None or not is_age(self.text):
+            return None
+        return published + (self.now - self.until)
+
     def is_early(self, version: RemoteVersion) -> bool:
         """Tell whether `version` is sold as early access and not free yet."""
         ends = moment_of(version.early_access_until)
