@@ -30,7 +30,7 @@ from civsync.disk.faults import faults_of
 from civsync.disk.gathering import Gathered, gather
 from civsync.disk.lockfile import hold_root
 from civsync.documents.layouts import DEFAULT_LAYOUT
-from civsync.documents.manifest import read_root
+from civsync.documents.manifest import read_manifest
 from civsync.documents.manifest_writing import write_manifest
 from civsync.documents.schema_files import schema_text
 from civsync.engine.resolving import converse
@@ -130,7 +130,7 @@ def _root_text(project: Project, folder: Path) -> str:
     text = folder.relative_to(base).as_posix()
     manifest = write_manifest((), root=text, layout=DEFAULT_LAYOUT, schema="", about_root="")
     try:
-        return text if read_root(manifest) == text else ""
+        return text if read_manifest(manifest).root == text else ""
     except DocumentError:
         return ""
 

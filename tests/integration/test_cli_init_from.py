@@ -75,7 +75,7 @@ def codes(items: list[dict[str, Any]]) -> dict[str, str]:
 
 def all_in_place(project: Project, *words: str) -> int:
     """Check that nothing is to do, offline, and return how many files are in place."""
-    ran = project.run("status", "--json", *words, env={"CIVSYNC_API_URL": "http://127.0.0.1:1"})
+    ran = project.call("status", "--json", *words, env={"CIVSYNC_API_URL": "http://127.0.0.1:1"})
     assert ran.status == 0, ran.err
     assert ran.json["lock_stale"] == []
     actions = ran.json["actions"]
@@ -365,11 +365,12 @@ def test_without_an_answer_nothing_is_written(shop: Shop, path: str) -> None:
 def test_ctrl_c_ends_the_reading_of_a_huge_file_and_nothing_is_written(shop: Shop) -> None:
     put(shop, "loras/x.safetensors", b"")
     os.truncate(shop.project.root / "loras/x.safetensors", 1 << 40)
-    running = shop.project.start("init", "--from", "models")
-    assert running.stderr is not None
-    assert "Reading 1 file (1.0 TiB)" in running.stderr.readline()
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=30)
+    with shop.project.start("init", "--from", "models") as running:
+        assert running.stderr is not None
+        told = running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    assert "Reading 1 file (1.0 TiB)" in told
     assert running.returncode == 130, err
     assert nothing_written(shop)
 
