@@ -8,11 +8,11 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.request import All, ById, Count, Entry, Request
-from civsync.core.wording import SEARCH_FACTS
+from civsync.core.wording import SEARCH_FACTS, describe_request
 from civsync.decide.admission import Admission
 from civsync.decide.lookup import Catalog, Target
 from civsync.decide.record import Known, known_of
-from civsync.decide.satisfy import differing_keys, shortfalls, version_shortfalls
+from civsync.decide.satisfy import differing_facts, shortfalls, version_shortfalls
 from civsync.decide.versions import (
     admitted_versions,
     find_versions,
@@ -28,13 +28,14 @@ Shown = tuple[RemoteModel, RemoteVersion]
 class Case:
     """One entry with what is known of it.
 
-    `fresh` says that it shall be upgraded, `settled` that nothing has to be asked.
-    `changes` are the keys of the request that changed since it was locked, and `satisfied`
-    says that it is locked just as it asks. `version` is the one that the lock holds, if it is
-    one that the request may lead to.
+    `facts` are its request in words. `fresh` says that it shall be upgraded, `settled` that
+    nothing has to be asked. `changes` are the keys of the request that changed since it was
+    locked, and `satisfied` says that it is locked just as it asks. `version` is the one that
+    the lock holds, if it is one that the request may lead to.
     """
 
     entry: Entry
+    facts: Mapping[str, str]
     before: LockedEntry | None
     fresh: bool
     changes: frozenset[str] = frozenset()
@@ -91,9 +92,11 @@ def make_case(
     fresh: bool,
 ) -> Case:
     """Compare an entry with what it was locked as, if it was; `files` are the whole lock's."""
+    facts = describe_request(entry.request)
     if before is None:
         return Case(
             entry=entry,
+            facts=facts,
             before=None,
             fresh=fresh,
             satisfied=False,
@@ -103,9 +106,10 @@ def make_case(
         )
     # A lock that was edited by hand may call anything anything: then only Civitai is believed.
     sound = bool(before.files) and not version_shortfalls(entry.request, before)
-    changes = frozenset(key for key, _, _ in differing_keys(entry.request, before))
+    changes = frozenset(key for key, _, _ in differing_facts(facts, before))
     return Case(
         entry=entry,
+        facts=facts,
         before=before,
         fresh=fresh,
         changes=changes,
@@ -117,7 +121,10 @@ def make_case(
 
 
 def narrow(case: Case, request: Request, files: Iterable[LockedFile]) -> Case:
-    """Return the part of `case` that asks for `request`; `files` are what is locked of that."""
+    """Return the part of `case` that asks for `request`; `files` are what is locked of that.
+
+    Its facts are those of the whole, which is what is locked.
+    """
     own = tuple(files)
     before = replace(case.before, files=own) if case.before is not None and own else None
     sound = before is not None and not version_shortfalls(request, before)

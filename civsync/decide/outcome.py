@@ -10,7 +10,6 @@ from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, UserError
 from civsync.core.lock import LockedEntry, LockedFile, Waiting
-from civsync.core.wording import describe_request
 from civsync.decide.case import Case, versions_for
 from civsync.decide.lookup import Catalog
 from civsync.decide.notes import Note
@@ -96,7 +95,7 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Out
         case=case,
         locked=LockedEntry(
             key=case.entry.key,
-            request=describe_request(request),
+            request=case.facts,
             waiting=waiting_for(case, model, [version]),
             files=tuple(files),
         ),

@@ -18,7 +18,11 @@ Difference = tuple[str, str, str]
 
 def differing_keys(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
     """Return the keys of the request that changed since `locked` was made."""
-    wanted: Mapping[str, str] = describe_request(request)
+    return differing_facts(describe_request(request), locked)
+
+
+def differing_facts(wanted: Mapping[str, str], locked: LockedEntry) -> tuple[Difference, ...]:
+    """Return what `differing_keys` does for a request that was put into words already."""
     if wanted == locked.request:
         return ()
     return tuple(

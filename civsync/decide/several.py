@@ -12,7 +12,6 @@ from civsync.core.errors import RegistryError, SafetyError, UserError
 from civsync.core.limits import SEARCH_MODELS
 from civsync.core.lock import LockedEntry, Waiting
 from civsync.core.request import ById
-from civsync.core.wording import describe_request
 from civsync.decide.case import Case, lost_versions, many_for, narrow, parts_of
 from civsync.decide.lookup import Catalog
 from civsync.decide.notes import Note
@@ -112,7 +111,7 @@ def _united(
         case=case,
         locked=LockedEntry(
             key=key,
-            request=describe_request(case.request),
+            request=case.facts,
             waiting=tuple(waits[number] for number in sorted(waits)),
             files=tuple(files[ids] for ids in sorted(files)),
         ),
