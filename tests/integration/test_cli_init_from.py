@@ -6,7 +6,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from civsync.demo.artifacts import plain_pickle, safetensors
 from civsync.demo.bodies import read
-from civsync.demo.faults import Answer, Fault
+from civsync.demo.faults import Answer, Fault, Stall
 from civsync.demo.registry import File, Model, PaidAccess
 from civsync.demo.world import demo_registry
 from civsync.documents.manifest import read_manifest
@@ -359,6 +360,44 @@ def test_without_an_answer_nothing_is_written(shop: Shop, path: str) -> None:
     ran = shop.project.call("init", "--from", "models")
     assert ran.status == 75
     assert nothing_written(shop)
+
+
+def init_and_meanwhile(shop: Shop, happens: Callable[[], object]) -> Ran:
+    """Run `init`, and let something happen while its first question is open."""
+    released = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(released), origin="api", path="by-hash"))
+    with shop.project.start("init", "--from", "models", "--json") as running:
+        try:
+            shop.served.wait_until_asked(path_prefix="/api/v1/model-versions/by-hash")
+            happens()
+        finally:
+            released.set()
+        out, err = running.communicate(timeout=30)
+    return Ran(status=running.returncode, out=out, err=err)
+
+
+def test_a_file_that_changes_meanwhile_is_not_described(shop: Shop) -> None:
+    x, y, _ = (put(shop, f"loras/{n}.safetensors", offer(shop, f"{n}.safetensors")) for n in "xyz")
+
+    def change() -> None:
+        x.write_bytes(b"something else")
+        y.unlink()
+
+    ran = init_and_meanwhile(shop, change)
+    assert ran.status == 0, ran.err
+    assert paths(ran.json["described"]) == ["loras/z.safetensors"]
+    assert codes(ran.json["skipped"]) == dict.fromkeys(
+        ("loras/x.safetensors", "loras/y.safetensors"), "changed"
+    )
+    assert all_in_place(shop.project) == 1
+
+
+def test_a_manifest_that_appears_meanwhile_is_kept(shop: Shop) -> None:
+    put(shop, "loras/x.safetensors", offer(shop, "x.safetensors"))
+    ran = init_and_meanwhile(shop, lambda: shop.project.manifest.write_text("mine", "utf-8"))
+    assert ran.status == 64
+    assert shop.project.manifest.read_text("utf-8") == "mine"
+    assert not shop.project.lock.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
