@@ -126,8 +126,12 @@ def narrow(case: Case, request: Request, files: Iterable[LockedFile]) -> Case:
     Its facts are those of the whole, which is what is locked.
     """
     own = tuple(files)
-    before = replace(case.before, files=own) if case.before is not None and own else None
+    # Whose versions wait is not told, so it is found out anew for every part.
+    before = (
+        replace(case.before, files=own, waiting=()) if case.before is not None and own else None
+    )
     sound = before is not None and not version_shortfalls(request, before)
+    stays = sound and "versions" not in case.changes
     return replace(
         case,
         entry=replace(case.entry, request=request),
@@ -135,7 +139,7 @@ def narrow(case: Case, request: Request, files: Iterable[LockedFile]) -> Case:
         satisfied=before is not None
         and not case.changes - SEARCH_FACTS
         and not shortfalls(request, before),
-        version=_only(file.version_id for file in own) if sound else None,
+        version=_only(file.version_id for file in own) if stays else None,
     )
 
 

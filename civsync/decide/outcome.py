@@ -3,7 +3,7 @@
 An outcome is a value: a failure of one entry is no failure of the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -51,7 +51,12 @@ def keep(case: Case, catalog: Catalog, error: CivsyncError) -> Outcome:
         entry=case.entry.key,
         message=f"{error.message}; the locked files stay as they are",
     )
-    return Outcome(case=case, locked=replace(before, gone=before.gone or gone), notes=(note,))
+    model = catalog.model(case.request.model_id or 0)
+    waiting = before.waiting
+    if model is not None and case.satisfied:
+        waiting = waiting_for(case, model, {file.version_id for file in before.files})
+    locked = replace(before, gone=before.gone or gone, waiting=waiting)
+    return Outcome(case=case, locked=locked, notes=(note,))
 
 
 def lock_one(case: Case, catalog: Catalog) -> Outcome:
@@ -96,7 +101,7 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Out
         locked=LockedEntry(
             key=case.entry.key,
             request=case.facts,
-            waiting=waiting_for(case, model, [version]),
+            waiting=waiting_for(case, model, {version.id}),
             files=tuple(files),
         ),
         notes=tuple(Note(code=code, entry=case.entry.key, message=text) for code, text in remarks),
@@ -104,15 +109,12 @@ def _lock_version(case: Case, model: RemoteModel, version: RemoteVersion) -> Out
     )
 
 
-def waiting_for(
-    case: Case, model: RemoteModel | None, chosen: Sequence[RemoteVersion]
-) -> tuple[Waiting, ...]:
-    """Return the versions that would be among the `chosen` ones if they were free today."""
-    if model is None or not model.whole:
+def waiting_for(case: Case, model: RemoteModel, chosen: AbstractSet[int]) -> tuple[Waiting, ...]:
+    """Return the versions that would be among the `chosen` ones (ids) if they were free today."""
+    if not model.whole:
         return ()
     ranked = ranked_versions(model, case.request)
-    taken = {version.id for version in chosen}
-    places = [place for place, version in enumerate(ranked) if version.id in taken]
+    places = [place for place, version in enumerate(ranked) if version.id in chosen]
     most = most_versions(case.request)
     full = most is not None and len(places) >= most
     found = case.admission.waiting(ranked[: places[-1]] if full else ranked)

@@ -66,7 +66,9 @@ def lock_many(case: Case, catalog: Catalog) -> Outcome:
         request = replace(case.request, model_id=model.id, version=ById(number))
         own = [file for file in files if file.version_id == number]
         parts.append(_part(narrow(case, request, own), catalog))
-    return _united(case, parts, [], waiting=waiting_for(case, model, versions))
+    return _united(
+        case, parts, [], waiting=waiting_for(case, model, {version.id for version in versions})
+    )
 
 
 def _part(case: Case, catalog: Catalog) -> Outcome:

@@ -21,6 +21,7 @@ from support.factories import (
     entry,
     library,
     manifest,
+    remote_file,
     remote_model,
     remote_version,
     request,
@@ -419,6 +420,40 @@ class TestWaiting:
         assert same.entries == before.entries
         after = resolved(shown, wanted, previous=before, upgrade=always, now=day_after)
         assert versions_of(after) == [40]
+        assert after.entries[0].waiting == ()
+
+    @pytest.mark.parametrize("wanted", [request(4), search_request()], ids=["entry", "search"])
+    def test_it_goes_when_its_day_came_and_it_was_refused(self, wanted: Request) -> None:
+        early = remote_version(41, [remote_file(1, "a.pt")], early_access_until=LATER)
+        other = remote_model(5, [remote_version(50)])
+        shown = library(remote_model(4, [early, remote_version(40)]), other)
+        before = Lock(entries=resolved(shown, entry(wanted)).entries)
+        assert [each.version_id for each in before.entries[0].waiting] == [41]
+        after = resolved(
+            shown,
+            entry(wanted),
+            previous=before,
+            upgrade=always,
+            now=datetime(2026, 7, 2, tzinfo=UTC),
+        )
+        assert [note.code for note in after.notes] == ["kept"]
+        assert versions_of(after)[0] == 40
+        assert after.entries[0].waiting == ()
+
+    def test_one_hit_that_is_kept_brings_back_nothing_that_waited_for_another(self) -> None:
+        wanted = entry(search_request())
+        sold_five = [remote_version(51, early_access_until=LATER), remote_version(50)]
+        first = library(remote_model(4, [remote_version(40)]), remote_model(5, sold_five))
+        before = Lock(entries=resolved(first, wanted).entries)
+        assert [each.version_id for each in before.entries[0].waiting] == [51]
+        spoiled = [remote_version(41, [remote_file(1, "a.pt")]), remote_version(40)]
+        after = resolved(
+            library(remote_model(4, spoiled), remote_model(5, sold_five[1:])),
+            wanted,
+            previous=before,
+            upgrade=always,
+        )
+        assert versions_of(after) == [40, 50]
         assert after.entries[0].waiting == ()
 
     def test_one_that_is_withdrawn_waits_no_more(self) -> None:

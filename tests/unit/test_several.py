@@ -6,7 +6,7 @@ import pytest
 
 from civsync.core.codes import Code
 from civsync.core.lock import Lock
-from civsync.core.request import All, Count, Entry, Policy, Preference, Request, VersionSpec
+from civsync.core.request import All, Count, Entry, Newest, Policy, Preference, Request, VersionSpec
 from civsync.decide.resolve import Resolution
 from civsync.decide.satisfy import shortfalls
 from support.factories import (
@@ -122,6 +122,16 @@ class TestLater:
         more = entry(search_request(versions=Count(2)))
         result = resolved(model_with(42, 41, 40), more, previous=before)
         assert versions_of(result) == [41, 42]
+
+    def test_a_search_for_other_versions_chooses_anew(self) -> None:
+        versions = [
+            remote_version(41, published_at="2024-01-01T00:00:00Z"),
+            remote_version(42, published_at="2024-02-01T00:00:00Z"),
+        ]
+        shown = library(remote_model(4, versions))
+        before = locked_as(shown, entry(search_request()))
+        newest = entry(search_request(versions=Newest()))
+        assert versions_of(resolved(shown, newest, previous=before)) == [42]
 
     @pytest.mark.parametrize("upgrade", [False, True], ids=["edited", "upgraded"])
     def test_all_versions_do_not_lose_one_that_upstream_deleted(self, upgrade: bool) -> None:
