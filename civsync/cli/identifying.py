@@ -92,7 +92,7 @@ def describe_folder(context: Context, wishes: Wishes) -> None:
 
 
 def _aim(settings: Settings, wishes: Wishes) -> Aim:
-    folder = wishes.folder.expanduser()
+    folder = wishes.folder
     if not folder.is_dir():
         raise UserError(
             Code.USAGE,

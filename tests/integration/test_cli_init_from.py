@@ -327,6 +327,7 @@ def test_what_is_there_is_not_overwritten_and_nothing_is_read_for_it(shop: Shop,
     ("words", "told"),
     [
         pytest.param(("--from", "nowhere"), "there is no such folder", id="no folder"),
+        pytest.param(("--from", "~nobody/x"), "there is no such folder", id="nobody"),
         pytest.param(("--from", "models"), "no file of a model", id="no models"),
         pytest.param(("--from", "models", "urn:x"), "takes no LINKS", id="links, too"),
         pytest.param(("--from", "models", "--jobs", "0"), "--jobs", id="no jobs"),
