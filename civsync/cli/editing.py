@@ -155,11 +155,15 @@ def edit_document(
     }
 
 
-def then_sync() -> int:
-    """Do what `civsync sync` does, with its variables; return its exit status."""
+def then_sync(groups: Sequence[str] = ()) -> int:
+    """Do what `civsync sync` does, with its variables; return its exit status.
+
+    `groups` are selected besides those that a plain sync selects.
+    """
     from civsync.cli.commands import sync
 
     context = click.get_current_context()
-    with sync.command.make_context("sync", [], parent=context.parent) as inner:
+    words = [f"--group={group}" for group in groups]
+    with sync.command.make_context("sync", words, parent=context.parent) as inner:
         status = sync.command.invoke(inner)
     return status if isinstance(status, int) else 0

@@ -2,6 +2,7 @@
 
 from civsync.cli.editing import edit_document, edited, open_documents, spot_of, store
 from civsync.cli.entry_names import entry_named
+from civsync.cli.found_lock import find_lock
 from civsync.cli.options import Context
 from civsync.cli.output import show
 from civsync.documents.manifest_edit import set_key, unset_key
@@ -15,7 +16,8 @@ def set_hold(context: Context, command: str, name: str, reason: str | bool | Non
     The lock is not touched: no request says whether its entry is held. Raises CivsyncError.
     """
     opened = open_documents(context)
-    entry = entry_named(name, opened.manifest, opened.lock)
+    lock = find_lock(opened.project, opened.lock_data).lock
+    entry = entry_named(name, opened.manifest, lock)
     spot = spot_of(opened, entry)
     changes = reason is not None or entry.hold is not None
     data = opened.data

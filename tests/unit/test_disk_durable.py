@@ -2,13 +2,14 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from civsync.core.codes import Code
 from civsync.disk.beneath import Beneath
-from civsync.disk.durable import place_new, write_whole
+from civsync.disk.durable import place_new, staged, write_whole
 from civsync.disk.faults import translate
 from support.small_disks import small_disk
 
@@ -37,6 +38,24 @@ def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> 
                 write_whole(folder, "state.json", b"new" * 1_000_000)
             assert folder.names() == ["state.json"]
         assert (tmp_path / "disk/state.json").read_bytes() == b"old"
+
+
+def test_what_is_staged_and_not_published_changes_nothing(beneath: Beneath) -> None:
+    with beneath.folder("a", make=True) as folder:
+        write_whole(folder, "state.json", b"old")
+        with staged(folder, "state.json", b"new"):
+            pass
+        assert (folder.names(), folder.read("state.json", 10)) == (["state.json"], b"old")
+        with staged(folder, "state.json", b"new") as publish:
+            publish()
+        assert (folder.names(), folder.read("state.json", 10)) == (["state.json"], b"new")
+
+
+@pytest.mark.skipif(not hasattr(os, "fchmod"), reason="no permissions as POSIX has them")
+def test_permissions_that_are_given_win_over_the_mask(beneath: Beneath, tmp_path: Path) -> None:
+    with beneath.folder("") as folder:
+        write_whole(folder, "shared.yaml", b"", mode=0o666)
+    assert stat.S_IMODE((tmp_path / "shared.yaml").stat().st_mode) == 0o666
 
 
 def test_a_link_under_the_name_is_replaced_and_not_followed(

@@ -81,7 +81,7 @@ def command(
         return locking.exit
     store(opened, data, locking.data if locking.changed else None)
     _tell(context, opened, wishes, locking, in_stream=not no_sync)
-    return ExitCode.OK if no_sync else then_sync()
+    return ExitCode.OK if no_sync else then_sync(groups)
 
 
 def _refuse_known(wishes: Sequence[Wish], manifest: Manifest) -> None:
