@@ -16,7 +16,7 @@ import click
 
 from civsync import __version__
 from civsync.cli.options import Context, common_options, variable_of
-from civsync.cli.output import Output, discard, error_document
+from civsync.cli.output import NobodyReadsError, Output, discard, error_document
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
 from civsync.core.explanations import ABOUT
@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "verify": "Read every file and compare it with the lock.",
     "list": "List what is locked, or say why a file is.",
     "diff": "Show what differs between two locks.",
+    "outdated": "Compare the lock with what Civitai shows today.",
+    "audit": "Hold the lock against the policy and today's facts.",
     "auth": "Log in to Civitai, log out, or show who is logged in.",
     "explain": "Say what an error code means and what helps.",
     "schema": "Print a JSON Schema of civsync's documents.",
@@ -56,11 +58,14 @@ HABITS: Final = {
     "clean": "Run `civsync sync`: it also retires what is wanted no more.",
     "prune": "Run `civsync sync`: it also retires what is wanted no more.",
     "check": "Run `civsync status`, `civsync verify` or `civsync lock --check`.",
-    "outdated": "Run `civsync lock --upgrade --dry-run`.",
+    "scan": "Run `civsync audit`: it also says what Civitai's scans say today.",
     "login": "Run `civsync auth login`.",
     "logout": "Run `civsync auth logout`.",
 }
 """Words that people bring from other tools, and what does that here."""
+
+SHOWING: Final = {"list", "diff", "export", "explain", "schema", "completion"}
+"""Commands that only show something: whoever reads no further, as `head`, has what he wants."""
 
 YES: Final = {"1", "true", "t", "yes", "y", "on"}
 """What click takes for yes in the variable of a flag."""
@@ -100,6 +105,7 @@ class LazyGroup(click.Group):
                 f"there is no command {name!r}",
                 hint=_meant(name) or ABOUT[Code.USAGE].hint,
             )
+        ctx.obj.command = name
         return super().resolve_command(ctx, args)
 
 
@@ -161,10 +167,8 @@ def main(args: Sequence[str] | None = None) -> ExitCode | int:
         return _fail(_usage(error), _output(context, args))
     except CivsyncError as error:
         return _fail(error, _output(context, args))
-    except BrokenPipeError:
-        # Whoever read our output has gone; a second failure at exit would only add noise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.UNEXPECTED
+    except NobodyReadsError:
+        return ExitCode.OK if context.command in SHOWING else ExitCode.UNEXPECTED
     except Exception as error:  # noqa: BLE001 - the last border: nothing may end in a traceback
         return _surprise(error, context.output)
     return status if isinstance(status, int) else ExitCode.OK

@@ -24,6 +24,7 @@ class Context:
     def __init__(self) -> None:
         self.settings = Settings()
         self.output = Output(OutputChoice())
+        self.command = ""
         self.account: str | None = None
         """Whose the API key is, once Civitai said so in this run."""
 

@@ -42,6 +42,10 @@ class OutputChoice:
     color: str = "auto"
 
 
+class NobodyReadsError(Exception):
+    """Whoever read our output has gone. Not an OSError, of which click makes an end of its own."""
+
+
 class Output:
     """Writes data and talk the way the user chose."""
 
@@ -220,7 +224,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    """Write and flush. Raises DiskError disk-failed; BrokenPipeError if nobody reads on."""
+    """Write and flush. Raises DiskError disk-failed, NobodyReadsError."""
     if stream is None:
         return  # closed by whoever started us: they do not want to hear it
     try:
@@ -231,7 +235,8 @@ def _write(stream: TextIO | None, text: str) -> None:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except BrokenPipeError:
-        raise
+        discard(stream)
+        raise NobodyReadsError from None
     except OSError as error:
         if stream is sys.stderr:
             return  # there is no one left to tell

@@ -1,17 +1,22 @@
-"""`civsync list`: what is locked, with sizes."""
+"""`civsync list`: what is locked, with sizes; or why one file is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import click
 
-from civsync.cli.documents import load_lock
+from civsync.cli.documents import load_lock, load_manifest
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, show, size_text
-from civsync.cli.settings import find_project
-from civsync.core.lock import Lock
+from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root
+from civsync.core.codes import Code
+from civsync.core.errors import CivsyncError, UserError
+from civsync.core.lock import Lock, LockedEntry, LockedFile
+from civsync.core.request import Entry, Manifest
 
 
 @click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option(
     "--sort",
     type=click.Choice(["path", "size"]),
@@ -21,30 +26,120 @@ from civsync.core.lock import Lock
 )
 @common_options
 @pass_context
-def command(context: Context, *, sort: str) -> None:
-    """List the locked files with their sizes, models and versions."""
-    lock = load_lock(find_project(context.settings))
+def command(context: Context, *, paths: tuple[str, ...], sort: str) -> None:
+    """List the locked files with their sizes, models and versions.
+
+    For each PATH of a file, below the root or as it lies on disk, say which entry wants it
+    and why this file was chosen.
+    """
+    project = find_project(context.settings)
+    lock = load_lock(project)
     output = context.output
+    if paths:
+        manifest = _manifest(project)
+        root = _root(context, project, manifest)
+        named = [_find(lock, root, path) for path in paths]
+        if output.choice.json:
+            files = [_why(*pair) for found in named for pair in found]
+            output.document("civsync.list", {"files": files})
+            return
+        asked = {entry.key: entry for entry in manifest.entries} if manifest else {}
+        for line in _explain(named, asked, output):
+            output.data(line)
+        return
     if output.choice.json:
-        files = [
-            {
-                "path": file.path,
-                "size": file.size,
-                "sha256": file.sha256,
-                "entry": entry.key,
-                "model_id": file.model_id,
-                "version_id": file.version_id,
-                "file_id": file.file_id,
-                "model": file.model,
-                "version": file.version,
-                "gone": entry.gone,
-            }
-            for entry, file in lock.files()
-        ]
-        output.document("civsync.list", {"files": files})
+        output.document("civsync.list", {"files": [_brief(*pair) for pair in lock.files()]})
         return
     for line in _lines(lock, sort, output):
         output.data(line)
+
+
+Found = list[tuple[LockedEntry, LockedFile]]
+"""The entries that want a file, with the file as each has it."""
+
+
+def _manifest(project: Project) -> Manifest | None:
+    """Return the manifest; one that is missing or wrong explains nothing, and is no fault."""
+    try:
+        return load_manifest(project)
+    except UserError:
+        return None
+
+
+def _root(context: Context, project: Project, manifest: Manifest | None) -> Path | None:
+    """Return the root, None where it cannot be known."""
+    try:
+        return find_root(
+            context.settings, project, DEFAULT_ROOT if manifest is None else manifest.root
+        )
+    except CivsyncError:
+        return None
+
+
+def _find(lock: Lock, root: Path | None, path: str) -> Found:
+    """Return who wants the file at `path`. Raises UserError usage if nobody does."""
+    from civsync.documents.hints import did_you_mean
+
+    wanted = {path, _below(root, path)}
+    found = [(entry, file) for entry, file in lock.files() if file.path in wanted]
+    if not found:
+        known = [file.path for _, file in lock.files()]
+        hint = did_you_mean(path, known) or "Run `civsync list` to see all paths."
+        raise UserError(Code.USAGE, f"no locked file has the path {path!r}", hint=hint)
+    return found
+
+
+def _below(root: Path | None, path: str) -> str:
+    """Return a path on disk as the lock writes it, "" for one that is not below the root."""
+    try:
+        return "" if root is None else Path(path).absolute().relative_to(root.absolute()).as_posix()
+    except ValueError:
+        return ""
+
+
+def _explain(named: list[Found], asked: Mapping[str, Entry], output: Output) -> Iterator[str]:
+    from civsync.cli.why_text import file_lines, why_lines
+
+    for index, found in enumerate(named):
+        if index:
+            yield ""
+        yield from file_lines(found[0][1], output)
+        for entry, file in found:
+            yield from why_lines(entry, file, asked.get(entry.key), output)
+
+
+def _brief(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
+    return {
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "entry": entry.key,
+        "model_id": file.model_id,
+        "version_id": file.version_id,
+        "file_id": file.file_id,
+        "model": file.model,
+        "version": file.version,
+        "gone": entry.gone,
+    }
+
+
+def _why(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
+    return {
+        **_brief(entry, file),
+        "request": dict(entry.request),
+        "groups": list(entry.groups),
+        "waiting": [
+            {"version_id": each.version_id, "version": each.version, "until": each.until}
+            for each in entry.waiting
+        ],
+        "hashes": dict(file.hashes),
+        "license": file.license,
+        "base_model": file.base_model,
+        "published_at": file.published_at,
+        "creator": file.creator,
+        "type": file.type,
+        "format": file.format,
+    }
 
 
 def _lines(lock: Lock, sort: str, output: Output) -> Iterable[str]:
