@@ -73,7 +73,7 @@ def _keys_of(wording: Wording) -> dict[str, Writable]:
     keys: dict[str, Writable] = {}
     if wording.version is not None:
         version = wording.version.strip()
-        is_id = version.isascii() and version.isdecimal()
+        is_id = re.fullmatch(r"[0-9]{1,19}", version) is not None
         keys["version"] = int(version) if is_id else version
     if wording.groups:
         keys["groups"] = list(dict.fromkeys(wording.groups))
@@ -104,7 +104,7 @@ def _linked(link: str, keys: dict[str, Writable], output: Output) -> Wish:
     try:
         target = parse_target(link)
     except LinkError as error:
-        hint = error.hint
+        hint = error.hint or "Paste the address of the model's page, or give --model ID."
         if error.code is Code.AMBIGUOUS_ID:
             hint = (
                 f"Write --model {link} for the page civitai.com/models/{link}, or"
@@ -135,4 +135,5 @@ def _wish(name: str, item: Item) -> Wish:
         return Wish(name=name, item=item, entry=read_manifest(text, name=name).entries[0])
     except DocumentError as error:
         problem = error.problems[0]
-        raise UserError(problem.code, problem.message, subject=name, hint=problem.hint) from None
+        hint = problem.hint or "See `civsync add --help`."
+        raise UserError(problem.code, problem.message, subject=name, hint=hint) from None

@@ -145,6 +145,11 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
     "nothing": ([], 64, "nothing to add is named"),
     "a name alone": (["--version", "newest"], 64, "nothing to add is named"),
     "file type": ([f"{PAGE}/{TERN}", "--file", "Modell"], 64, "Did you mean Model?"),
+    "model 0": (["--model", "0"], 65, "`model` must be at least 1"),
+    "no version": ([f"{PAGE}/{TERN}", "--version", " "], 65, "`version` is empty"),
+    "half a character": ([f"{PAGE}/{TERN}", "--directory", "\udc80"], 65, "error: "),
+    "bad group": ([f"{PAGE}/{TERN}", "--group", "-x"], 65, "`groups` must be letters"),
+    "files twice": ([f"{PAGE}/{TERN}?type=Model", "--file", "VAE"], 65, "names files too"),
     "directory": ([f"{PAGE}/{TERN}", "--directory", "../up"], 65, "would leave the root"),
     "not printable": ([f"{PAGE}/\x1b[2J"], 65, "\\x1b"),
 }

@@ -29,19 +29,23 @@ from civsync.documents.manifest_edit import add_entries
 
 @click.command()
 @click.argument("items", nargs=-1, metavar="[LINK|AIR]...")
-@click.option("--model", "models", type=int, multiple=True, metavar="ID", help="A model's id.")
+@click.option(
+    "--model", "models", type=int, multiple=True, metavar="ID", help="A model's id (repeatable)."
+)
 @click.option(
     "--version",
     metavar="VERSION",
     help="latest, newest, all, a version's id, or its name.",
 )
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group to put it in.")
+@click.option(
+    "--group", "groups", multiple=True, metavar="NAME", help="A group to put it in (repeatable)."
+)
 @click.option(
     "--file",
     "files",
     multiple=True,
     metavar="TYPE|GLOB",
-    help="A file to take: a file type, or a name with * or a dot.",
+    help="A file to take, by type, or by a name with * or a dot (repeatable).",
 )
 @click.option("--directory", metavar="TEMPLATE", help="Where its files go, below the root.")
 @click.option("--no-sync", is_flag=True, help="Write manifest and lock, and download nothing.")
