@@ -130,7 +130,7 @@ def _write_new(context: Context, links: tuple[str, ...], layout: str, *, force: 
     if links:
         output.talk("Next: `civsync lock`, then `civsync sync`.")
     else:
-        output.talk("Next: list your models in it, then run `civsync lock` and `civsync sync`.")
+        output.talk("Next: `civsync add LINK`, or list your models in it and run `civsync sync`.")
 
 
 def manifest_text(layout: str, links: tuple[str, ...]) -> str:
