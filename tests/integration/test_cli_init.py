@@ -25,7 +25,7 @@ def test_the_new_manifest_is_read_back_and_says_what_comes_next(project: Project
     ran = project.run("init")
     assert ran.status == 0
     assert "Wrote civsync.yaml" in ran.err
-    assert "civsync lock" in ran.err
+    assert "civsync add" in ran.err
     manifest = read_manifest(project.manifest.read_bytes())
     assert (manifest.layout.name, manifest.entries) == ("comfyui", ())
 
