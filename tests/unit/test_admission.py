@@ -343,6 +343,26 @@ class TestEarlyAccess:
         assert versions_of(resolved(shown, entry(wanted))) == [40]
         assert versions_of(resolved(shown, entry(replace(wanted, version=Count(1))))) == [40]
 
+    def test_failing_does_not_mind_what_is_too_young_anyway(self) -> None:
+        versions = [
+            remote_version(42, early_access_until=LATER, published_at="2026-05-31T00:00:00Z"),
+            remote_version(41),
+        ]
+        wanted = request(4, policy=Policy(early_access=FAIL), exclude_newer="7 days")
+        shown = library(remote_model(4, versions))
+        assert versions_of(resolved(shown, entry(wanted))) == [41]
+
+    def test_failing_names_the_version_that_is_sold_and_not_one_that_is_too_young(self) -> None:
+        versions = [
+            remote_version(42, published_at="2026-05-31T00:00:00Z"),
+            remote_version(41, early_access_until=LATER),
+            remote_version(40),
+        ]
+        wanted = request(4, policy=Policy(early_access=FAIL), exclude_newer="7 days")
+        result = resolved(library(remote_model(4, versions)), entry(wanted))
+        assert codes_of(result) == [Code.EARLY_ACCESS]
+        assert result.failures[0][1].data["version_id"] == 41
+
     def test_failing_leaves_out_one_hit_of_a_search_and_not_the_others(self) -> None:
         free = remote_model(5, [remote_version(50)])
         wanted = entry(search_request(policy=Policy(early_access=FAIL)))
@@ -453,6 +473,15 @@ class TestWaiting:
             previous=before,
             upgrade=always,
         )
+        assert versions_of(after) == [40, 50]
+        assert after.entries[0].waiting == ()
+
+    def test_a_hit_that_is_not_seen_brings_back_nothing_either(self) -> None:
+        sold_five = [remote_version(51, early_access_until=LATER), remote_version(50)]
+        first = library(remote_model(4, [remote_version(40)]), remote_model(5, sold_five))
+        before = Lock(entries=resolved(first, entry(search_request())).entries)
+        edited = entry(search_request(prefer=Preference(size=("full",))))
+        after = resolved(library(remote_model(5, sold_five[1:])), edited, previous=before)
         assert versions_of(after) == [40, 50]
         assert after.entries[0].waiting == ()
 

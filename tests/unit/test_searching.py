@@ -475,6 +475,27 @@ class TestChangedRequest:
         assert versions_of(result) == [10, 20]
         assert notes_of(result) == ["search-kept", "kept"]
 
+    def test_a_model_that_cannot_be_seen_is_not_kept_against_a_new_rule(self) -> None:
+        heavy = remote_model(2, [remote_version(20, [remote_file(200, size=10**9)])])
+        before = Lock(
+            entries=resolved(library(self.OLD[0], heavy), entry(search_request())).entries
+        )
+        wanted = entry(search_request(policy=Policy(max_size=10**6)))
+        result = resolved(library(self.OLD[0]), wanted, previous=before)
+        assert versions_of(result) == [10]
+        assert notes_of(result) == ["search-kept", "left-out"]
+
+    def test_another_limit_and_an_upgrade_keep_a_hit_whose_new_version_is_refused(self) -> None:
+        spoiled = remote_model(
+            2, [remote_version(21, [remote_file(210, "a.pt")]), remote_version(20)]
+        )
+        wanted = entry(search_request(Search(tag="style", limit=5)))
+        result = resolved(
+            library(self.OLD[0], spoiled), wanted, previous=self.BEFORE, upgrade=always
+        )
+        assert versions_of(result) == [10, 20]
+        assert notes_of(result) == ["kept"]
+
     def test_what_a_stricter_policy_refuses_goes(self) -> None:
         heavy = remote_model(2, [remote_version(20, [remote_file(200, size=10**9)])])
         shown = library(self.OLD[0], heavy)

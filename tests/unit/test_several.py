@@ -123,6 +123,19 @@ class TestLater:
         result = resolved(model_with(42, 41, 40), more, previous=before)
         assert versions_of(result) == [41, 42]
 
+    @pytest.mark.parametrize(
+        ("before", "after", "expected"),
+        [(None, All(), [40, 41, 42]), (Count(2), Count(1), [42]), (All(), None, [42])],
+        ids=["latest to all", "two to one", "all to latest"],
+    )
+    def test_a_search_for_other_versions_takes_those_of_today(
+        self, before: VersionSpec | None, after: VersionSpec | None, expected: list[int]
+    ) -> None:
+        old = locked_as(model_with(41, 40), entry(search_request(versions=before)))
+        shown = model_with(42, 41, 40)
+        result = resolved(shown, entry(search_request(versions=after)), previous=old)
+        assert versions_of(result) == expected
+
     def test_a_search_for_other_versions_chooses_anew(self) -> None:
         versions = [
             remote_version(41, published_at="2024-01-01T00:00:00Z"),
