@@ -228,17 +228,8 @@ def _never(entry: Entry) -> bool:
 def _resolve(
     context: Context, entries: Sequence[Entry], old: Lock, upgrade: Upgrade
 ) -> "Resolution":
-    import anyio
-
-    from civsync.cli.progress import choose_display
-    from civsync.cli.wiring import open_source_of
+    from civsync.cli.asking import ask
     from civsync.decide.resolve import resolve
-    from civsync.engine.resolving import converse
 
-    async def work() -> "Resolution":
-        with choose_display(context.output) as display:
-            async with open_source_of(context, display) as source:
-                resolving = resolve(entries, old, now=datetime.now(UTC), upgrade=upgrade)
-                return await converse(resolving, source, display, entries=len(entries))
-
-    return anyio.run(work)
+    resolving = resolve(entries, old, now=datetime.now(UTC), upgrade=upgrade)
+    return ask(context, resolving, entries=len(entries))

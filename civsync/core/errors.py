@@ -179,7 +179,12 @@ def exit_of(errors: Iterable[CivsyncError]) -> ExitCode:
     Invalid input, integrity, safety and a stale lock win, in this order. If every failed
     item failed for one and the same reason that is the status, else it is PARTIAL.
     """
-    seen = {error.exit for error in errors}
+    return united_exit(error.exit for error in errors)
+
+
+def united_exit(statuses: Iterable[ExitCode]) -> ExitCode:
+    """Return the one exit status for several, as `exit_of` chooses it."""
+    seen = set(statuses)
     if not seen:
         return ExitCode.OK
     for winner in (ExitCode.INVALID, ExitCode.INTEGRITY, ExitCode.REFUSED, ExitCode.STALE):

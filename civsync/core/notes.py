@@ -52,7 +52,10 @@ STATUSES: Final[Mapping[ExitCode, str]] = MappingProxyType(
     {
         ExitCode.OK: "converged, nothing pending",
         ExitCode.UNEXPECTED: "unexpected failure",
-        ExitCode.PENDING: "changes pending; only from `sync --check` and `status --exit-code`",
+        ExitCode.PENDING: (
+            "changes pending; only from `sync --check`, and from `status`, `diff` and `outdated`"
+            " with `--exit-code`"
+        ),
         ExitCode.STALE: "the lock is missing or stale",
         ExitCode.PARTIAL: (
             "partial: items failed for several different reasons, the others are in place"

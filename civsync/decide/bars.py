@@ -5,7 +5,7 @@ It is tried as the resolver would try it, with the doors open for what only wait
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -49,7 +49,7 @@ class Bars:
                 version,
                 text=self.admission.text,
                 rule="exclude_newer",
-                allowed_from="" if day is None else day.isoformat(),
+                allowed_from="" if day is None else _in_utc(day),
             )
         if not self.admission.admits(version):
             until = version.early_access_until or ""
@@ -104,6 +104,10 @@ def reason_of(
         rule=rule,
         allowed_from=allowed_from,
     )
+
+
+def _in_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _refused(error: CivsyncError, model: RemoteModel, version: RemoteVersion) -> Reason:

@@ -74,6 +74,7 @@ from support.lock_values import (
 
 EXPECTED = {
     *(
+        "audit",
         "auth",
         "completion",
         "demo",
@@ -87,7 +88,7 @@ EXPECTED = {
         "lock",
         "lock-run",
     ),
-    *("manifest", "schemas", "status", "verify"),
+    *("manifest", "outdated", "schemas", "status", "verify"),
 }
 
 
