@@ -20,6 +20,7 @@ from civsync.core.request import (
     FileSelector,
     Latest,
     Newest,
+    Placement,
     Policy,
     Preference,
     Request,
@@ -391,3 +392,25 @@ def test_whether_a_lock_is_stale_does_not_depend_on_the_day(
     failed = {each.key for each, _ in result.failures}
     stale = {each.entry_key for each in staleness(manifest(*wanted), lock)}
     assert stale == failed | unhashed
+
+
+@given(worlds(), ENTRIES, st.data())
+def test_what_searches_find_lies_once_and_where_an_entry_wants_it(
+    shown: Library, wanted: list[Entry], data: st.DataObject
+) -> None:
+    directories = st.sampled_from([None, "x", "X", "{creator}/{model}"])
+    names = st.sampled_from([None, "m.safetensors", "{version}.{ext}"])
+    asked = [
+        replace(each, placement=Placement(directory=data.draw(directories), filename=name))
+        for each in wanted
+        for name in [data.draw(names)]
+    ]
+    by_entries: dict[int, set[str]] = defaultdict(set)
+    by_searches: dict[int, set[str]] = defaultdict(set)
+    for locked in place(manifest(*asked), resolved(shown, *asked).entries):
+        paths = by_searches if locked.is_search else by_entries
+        for file in locked.files:
+            paths[file.file_id].add(file.path)
+    for file_id, found in by_searches.items():
+        assert len(found) == 1
+        assert file_id not in by_entries or found <= by_entries[file_id]
