@@ -17,7 +17,7 @@ from civsync.decide.bars import Bars, make_bars, reason_of
 from civsync.decide.case import make_case
 from civsync.decide.lookup import Asking, Catalog, Target, look_up
 from civsync.decide.record import files_of
-from civsync.decide.resolve import Resolution, resolve_and_show
+from civsync.decide.resolve import resolve_and_show
 from civsync.decide.standing import (
     Reason,
     Standing,
@@ -50,6 +50,8 @@ def standings(
     )
     yield from look_up(_unshown(ordered, locked, catalog), catalog)
     after = {entry.key: entry for entry in resolution.entries}
+    failures = {entry.key: error for entry, error in resolution.failures}
+    kept = {note.entry: note.message for note in resolution.notes if note.code == "kept"}
     return tuple(
         _View(
             entry=entry,
@@ -57,8 +59,8 @@ def standings(
             bars=make_bars(entry, locked.get(entry.key), files, catalog, now=now),
             free=after.get(entry.key),
             after=locked.get(entry.key) if entry.key in released else after.get(entry.key),
-            failure=None if entry.key in released else _failure(entry, resolution),
-            kept=_kept(entry, resolution),
+            failure=None if entry.key in released else failures.get(entry.key),
+            kept=kept.get(entry.key, ""),
             catalog=catalog,
         ).standing()
         for entry in ordered
@@ -95,21 +97,12 @@ def _unshown(
     return [targets[number] for number in sorted(targets)]
 
 
-def _failure(entry: Entry, resolution: Resolution) -> CivsyncError | None:
-    return next((error for each, error in resolution.failures if each.key == entry.key), None)
-
-
-def _kept(entry: Entry, resolution: Resolution) -> str:
-    """Return why the resolver left an entry as it was, "" if it did not."""
-    notes = (note for note in resolution.notes if note.entry == entry.key)
-    return next((note.message for note in notes if note.code == "kept"), "")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
     """One entry with all that is known of it.
 
-    `after` is what an upgrade makes of it, `free` what it would be without its hold.
+    `after` is what an upgrade makes of it, `free` what it would be without its hold. `kept`
+    is why the resolver left it as it was, "" if it did not.
     """
 
     entry: Entry

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from civsync.cli.output import Output, OutputChoice
+from civsync.cli.standing_text import tell_standings
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.errors import CivsyncError
 from civsync.core.lock import Lock
@@ -321,6 +323,46 @@ class TestMany:
         assert standing.failure is not None
         assert standing.changes == ()
         assert [each.why for each in standing.reasons][:1] == [Why.FAILED]
+
+
+class TestText:
+    """What people read; that a table is complete is tested through the command line."""
+
+    def lines(
+        self, capsys: pytest.CaptureFixture[str], *found: Standing, verbose: bool = False
+    ) -> list[str]:
+        tell_standings(found, Output(OutputChoice(verbose=verbose)))
+        return capsys.readouterr().out.splitlines()
+
+    def test_a_search_is_summed_up_and_lists_the_models_that_change(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wanted = entry(search_request(Search(tag="style")))
+        lock = lock_of(library(remote_model(1), remote_model(2), remote_model(3)), wanted)
+        moved = remote_model(2, [remote_version(22), remote_version(21), remote_version(20)])
+        found = told(library(remote_model(1), moved, remote_model(5)), lock, wanted)
+        assert self.lines(capsys, *found) == [
+            "MODEL     LOCKED  UPGRADE  NEWEST  WHY",
+            "?tag=style  3 models: 1 came, 1 went, 1 with other versions",
+            "  model2  v21     v22      v22",
+            "  model3  v31     -        -",
+            "  model5  -       v51      v51",
+        ]
+
+    def test_a_long_search_lists_twenty_models_and_counts_the_rest(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wanted = entry(search_request(Search(tag="style", limit=50)))
+        found = told(library(*(remote_model(n) for n in range(1, 51))), Lock(), wanted)
+        assert self.lines(capsys, *found)[-1] == "  … and 30 more (--verbose shows all)"
+        assert len(self.lines(capsys, *found, verbose=True)) == 52
+
+    def test_an_entry_of_which_nothing_is_known_is_named_by_its_key(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (_, line) = self.lines(capsys, *told(library(), Lock(), LATEST))
+        assert line.split()[:4] == ["4@latest", "-", "-", "-"]
+        assert line.endswith("no endpoint of Civitai shows a model 4")
 
 
 class TestQuestions:
