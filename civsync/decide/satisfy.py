@@ -1,6 +1,6 @@
 """Tell whether what is locked is what a request asks for, without asking anybody."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from civsync.core.catalog import RemoteFile, Scan
 from civsync.core.lock import LockedEntry, LockedFile
@@ -41,8 +41,7 @@ def shortfalls(request: Request, locked: LockedEntry) -> tuple[Difference, ...]:
     required = [each for each in request.selectors if not each.optional]
     if not locked.files and (required or not request.selectors):
         found.append(("files", "none", "at least one"))
-    for version in {file.version_id: None for file in locked.files} if required else ():
-        files = [_facts(file) for file in locked.files if file.version_id == version]
+    for files in _by_version(locked.files) if required else ():
         found.extend(
             ("files", "no such file", selector.type or selector.name or "any")
             for selector in required
@@ -90,6 +89,14 @@ def _file_shortfalls(request: Request, file: LockedFile) -> list[Difference]:
         if result != Scan.SUCCESS.value and not waived:
             found.append(("policy.scans", f"{kind}: {result}", f"{kind}: {Scan.SUCCESS.value}"))
     return found
+
+
+def _by_version(files: Iterable[LockedFile]) -> Iterable[Sequence[RemoteFile]]:
+    """Return the files of each version, as selectors see them, in the order of the lock."""
+    found: dict[int, list[RemoteFile]] = {}
+    for file in files:
+        found.setdefault(file.version_id, []).append(_facts(file))
+    return found.values()
 
 
 def _facts(file: LockedFile) -> RemoteFile:
