@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "verify": "Read every file and compare it with the lock.",
     "list": "List what is locked, or say why a file is.",
     "diff": "Show what differs between two locks.",
+    "export": "Print the lock for other programs: addresses, checksums, a bill of materials.",
     "outdated": "Compare the lock with what Civitai shows today.",
     "audit": "Hold the lock against the policy and today's facts.",
     "auth": "Log in to Civitai, log out, or show who is logged in.",
