@@ -32,16 +32,21 @@ def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
         )
     if not hits.models:
         raise SafetyError(Code.SEARCH_EMPTY, "the search finds nothing")
-    notes: list[Note] = []
-    if hits.more and search is not None and search.limit in (None, SEARCH_MODELS):
-        text = (
-            f"the search finds more than {search.limit} models; `limit` says how many to take"
-            if search.limit is not None
-            else f"Civitai's listing did not end after {len(hits.models)} models, and was left"
-        )
-        notes.append(Note(code="search-cut", entry=case.entry.key, message=text))
+    text = _cut(hits, None if search is None else search.limit)
+    notes = [Note(code="search-cut", entry=case.entry.key, message=text)] if text else []
     parts = parts_of(case, sorted(model.id for model in hits.models))
     return _united(case, [_part(part, catalog) for part in parts], notes)
+
+
+def _cut(hits: Hits, limit: int | None) -> str:
+    """Return what to say of hits that nobody chose to leave, "" where that is not so."""
+    if not hits.more:
+        return ""
+    if limit is None or len(hits.models) < limit:
+        return f"Civitai's listing did not end after {len(hits.models)} models, and was left there"
+    if limit == SEARCH_MODELS:
+        return f"the search finds more than {limit} models; `limit` says how many to take"
+    return ""
 
 
 def lock_found(case: Case, catalog: Catalog) -> Outcome:

@@ -283,13 +283,18 @@ class TestHits:
         asked = resolved(shown, entry(search_request(Search(tag="style", limit=50))))
         assert notes_of(asked) == []
 
-    def test_a_search_for_all_that_could_not_be_followed_to_its_end_says_so(self) -> None:
-        conversation = resolve([entry(search_request())], Lock(), now=NOW)
+    @pytest.mark.parametrize("limit", [None, 5, SEARCH_MODELS])
+    def test_a_search_that_could_not_be_followed_to_its_end_says_so(
+        self, limit: int | None
+    ) -> None:
+        wanted = search_request(Search(tag="style", limit=limit))
+        conversation = resolve([entry(wanted)], Lock(), now=NOW)
         next(conversation)
         conversation.send((page(1, to="b"),))
         with pytest.raises(StopIteration) as end:
             conversation.send((page(2, to="b"),))
         assert notes_of(end.value.value) == ["search-cut"]
+        assert "did not end after 2 models" in end.value.value.notes[0].message
 
 
 class TestLeftOut:
