@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "init": "Write a civsync.yaml to start from.",
     "add": "List models in the manifest, lock and download them.",
     "remove": "Take entries out of the manifest, and retire their files.",
+    "import": "List in the manifest what a list of links, or a comfy-lock.yaml, names.",
     "hold": "Let no upgrade move an entry.",
     "unhold": "Let upgrades move an entry again.",
     "lock": "Resolve the manifest into civsync.lock.",
@@ -43,6 +44,9 @@ COMMANDS: Final = {
     "demo": "Show civsync at work, without network or account.",
 }
 
+MODULES: Final = {"import": "import_links"}
+"""Commands whose module cannot have their name."""
+
 HABITS: Final = {
     "help": "Run `civsync --help`, or `civsync COMMAND --help`.",
     "version": "Run `civsync --version`.",
@@ -60,6 +64,8 @@ HABITS: Final = {
     "prune": "Run `civsync sync`: it also retires what is wanted no more.",
     "check": "Run `civsync status`, `civsync verify` or `civsync lock --check`.",
     "scan": "Run `civsync audit`: it also says what Civitai's scans say today.",
+    "why": "Run `civsync list PATH`: it says which entry wants a file, and why this one.",
+    "sbom": "Run `civsync export --format cyclonedx`.",
     "login": "Run `civsync auth login`.",
     "logout": "Run `civsync auth logout`.",
 }
@@ -86,7 +92,8 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"civsync.cli.commands.{cmd_name}")
+        name = MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"civsync.cli.commands.{name}")
         command: click.Command = module.command
         return command
 

@@ -83,6 +83,7 @@ EXPECTED = {
         "error",
         "event",
         "explain",
+        "import",
         "init",
         "list",
         "lock",
