@@ -24,19 +24,29 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 def cyclonedx_text(lock: Lock, api_url: str) -> str:
     """Return the bill of materials of `lock`, a newline at the end."""
     tool = {"type": "application", "name": "civsync"}
-    document = {
+    head = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{_uuid(write_lock(lock))}",
         "version": 1,
         "metadata": {"tools": {"components": [tool]}},
-        "components": [
-            _component(group, api_url)
-            for _, group in sorted(_by_reference(files_by_path(lock)).items())
-        ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    groups = _by_reference(files_by_path(lock))
+    # Text by text: as one value, the components of a large lock would take half a gigabyte.
+    components = ",".join(
+        f"\n{_INDENT}{_json(_component(groups[key], api_url), _INDENT)}" for key in sorted(groups)
+    )
+    end = "\n  ]" if components else "]"
+    return f'{_json(head)[:-2]},\n  "components": [{components}{end}\n}}\n'
+
+
+_INDENT: Final = " " * 4
+
+
+def _json(value: object, indent: str = "") -> str:
+    """Return indented JSON that stands `indent` deep; no text in it holds a line break."""
+    return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", f"\n{indent}")
 
 
 _Found = tuple[tuple[LockedEntry, ...], LockedFile]

@@ -30,7 +30,9 @@ API = "https://civitai.com"
 def project(tmp_path: Path) -> Project:
     """Three models and a VAE of another version, in place, after which the registry is gone."""
     project = Project(tmp_path)
-    project.write("model: 1133590", "model: 967204", "{model: 1204385, files: [{type: Model}, {type: VAE}]}")
+    project.write(
+        "model: 1133590", "model: 967204", "{model: 1204385, files: [{type: Model}, {type: VAE}]}"
+    )
     with serve(demo_registry()) as served:
         ran = project.call("sync", env={"CIVSYNC_API_URL": served.api_url})
         assert ran.status == 0, ran.err
@@ -139,6 +141,7 @@ def test_a_validator_that_finds_nothing_would_be_found_out(project: Project) -> 
 def test_every_lock_makes_a_valid_bill_and_the_same_one_again(lock: Lock) -> None:
     text = cyclonedx_text(lock, API)
     assert VALIDATOR.validate_str(text) is None
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
     assert cyclonedx_text(read_lock(write_lock(lock)), API) == text
 
 

@@ -22,6 +22,7 @@ from civsync.core.questions import AskModels, AskModelsOfVersions
 from civsync.core.request import ById, Entry
 from civsync.decide.place import place
 from civsync.documents.lock import read_lock, write_lock
+from civsync.documents.lock_conflict import split_conflict
 from support.factories import (
     Library,
     entry,
@@ -133,8 +134,13 @@ def merge(base: Lock, ours: Lock, theirs: Lock, folder: Path, *, style: str) -> 
     """Return what `git merge-file` makes of three locks, and whether it is in conflict."""
     for name, lock in (("ours", ours), ("base", base), ("theirs", theirs)):
         (folder / name).write_bytes(write_lock(lock))
+    return merged_texts(folder, style)
+
+
+def merged_texts(folder: Path, *flags: str) -> tuple[bytes, bool]:
+    """Return what `git merge-file` makes of three files, and whether it is in conflict."""
     done = subprocess.run(
-        ["git", "merge-file", "-p", *([style] if style else []), "ours", "base", "theirs"],
+        ["git", "merge-file", "-p", *filter(None, flags), "ours", "base", "theirs"],
         cwd=folder,
         capture_output=True,
         check=False,
@@ -225,3 +231,25 @@ def test_only_the_same_gap_or_model_conflicts_and_every_conflict_is_settled(
         assert (write_lock(again), more) == (text, frozenset())
         assert read_lock(text) == lock
     assert all(met[kind, conflict] >= 15 for kind in ("add", "bump") for conflict in (True, False))
+
+
+@pytest.mark.parametrize("style", ["", "--diff3", "--zdiff3"])
+def test_each_side_of_a_conflict_is_what_git_makes_of_it_itself(tmp_path: Path, style: str) -> None:
+    dice = random.Random(style)
+    conflicts = 0
+    for _ in range(40):
+        base = [dice.choice("abcdefgh") for _ in range(12)]
+        for name in ("ours", "base", "theirs"):
+            lines = list(base)
+            for _ in range(0 if name == "base" else dice.randrange(4)):
+                at = dice.randrange(len(lines))
+                lines[at : at + dice.randrange(3)] = dice.choices("xyz", k=dice.randrange(3))
+            (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+        merged, conflict = merged_texts(tmp_path, style)
+        sides = split_conflict(merged)
+        assert (sides is not None) == conflict
+        if sides is not None:
+            conflicts += 1
+            assert sides.ours == merged_texts(tmp_path, style, "--ours")[0]
+            assert sides.theirs == merged_texts(tmp_path, style, "--theirs")[0]
+    assert conflicts >= 8
