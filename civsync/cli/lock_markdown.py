@@ -21,7 +21,9 @@ MAX_NAME: Final = 120
 
 PAGES: Final = "https://civitai.com/models"
 
-_MARKUP: Final = re.compile(r"[\\`*_{}\[\]()#+\-.!|~$=^]")
+_MARKUP: Final = re.compile(r"[\\`*_{}\[\]()#|~$]")
+"""What means something in the middle of a line; at its beginning nothing of a stranger stands."""
+
 _APART: Final = "&#8203;"
 """A space without width: after it neither a mention nor a link is recognized."""
 
@@ -50,7 +52,7 @@ def escape_markdown(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for sign in ("@", ":", "\\#"):
         text = text.replace(sign, sign + _APART)
-    return re.sub(r"(?i)(www|gh)(?=\\[.-])", rf"\1{_APART}", text)
+    return re.sub(r"(?i)(www|gh)(?=[.-])", rf"\1{_APART}", text)
 
 
 def _rows(change: Change) -> Iterator[str]:

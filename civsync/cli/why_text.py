@@ -20,7 +20,7 @@ _RANKED: Final[tuple[tuple[str, str, Callable[[LockedFile], str]], ...]] = (
 )
 """A key of the request, what it ranks, and what the file has of it."""
 
-_WIDTH: Final = 12
+_WIDTH: Final = 14
 
 
 def file_lines(file: LockedFile, output: Output) -> Iterator[str]:

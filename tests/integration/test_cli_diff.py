@@ -152,12 +152,12 @@ def unescaped_pipes(line: str) -> int:
     ("text", "escaped"),
     [
         ("plain name", "plain name"),
-        ("v1.0", r"v1\.0"),
+        ("v1.0-beta!", "v1.0-beta!"),
         ("a_b*c", r"a\_b\*c"),
         ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
         ("@user", "@&#8203;user"),
         ("a\nb", r"a\\nb"),
-        ("GH-12", r"GH&#8203;\-12"),
+        ("GH-12 www.x", "GH&#8203;-12 www&#8203;.x"),
     ],
 )
 def test_markup_in_a_text_is_shown_as_text(text: str, escaped: str) -> None:
@@ -243,7 +243,7 @@ def test_a_lock_that_is_not_committed_is_a_clear_error(project: Project) -> None
 
 @needs_git
 def test_a_folder_that_is_no_repository_is_a_clear_error(project: Project) -> None:
-    ran = project.call("diff", env={"GIT_CEILING_DIRECTORIES": str(project.folder)})
+    ran = project.call("diff")
     assert ran.status == 64
     assert "not in a git repository" in ran.err
     assert "civsync diff OLD NEW" in ran.err

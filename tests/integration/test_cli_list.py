@@ -85,7 +85,7 @@ def test_a_path_is_explained_by_its_entry_and_the_rules_that_chose_it(project: P
     assert rows["ids"] == "model 967204, version 1083377, file 1383377"
     assert rows["format"] == "SafeTensor, number 1 of SafeTensor, GGUF"
     assert rows["precision"].startswith("not stated; wished for: fp16")
-    assert lines.count("version       the one that its creator shows first") == 1
+    assert lines.count("version         the one that its creator shows first") == 1
     assert len(rows["SHA256"]) == len(rows["BLAKE3"]) == 64
 
 
