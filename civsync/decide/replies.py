@@ -62,6 +62,11 @@ def says_not_found(answer: HttpAnswer) -> bool:
     return answer.status == 404 and bool(_error_body(answer))
 
 
+def complaint(answer: HttpAnswer) -> str:
+    """Return what the API itself says is wrong, cut; "" for a page that somebody else wrote."""
+    return _say(_error_body(answer))
+
+
 def explain_failure(answer: HttpAnswer) -> CivsyncError:
     """Return the error that an answer of the metadata API other than a 200 stands for."""
     said = _error_body(answer)
@@ -216,9 +221,35 @@ def _say(said: Mapping[str, object]) -> str:
             case str(text) if text.strip():
                 return _cut(text.strip())
             case dict() | list() as detail if detail:
-                # The validator's own object; its texts differ from day to day.
-                return _cut(str(detail))
+                return _cut(_issues(detail) or str(detail))
     return ""
+
+
+def _issues(detail: object) -> str:
+    """Return "sort: Invalid option; ..." for the validator's own object, "" if it is another.
+
+    Newer releases of the validator write its list of issues as a text, under `message`.
+    """
+    match detail:
+        case {"issues": list(issues)}:
+            pass
+        case {"name": "ZodError", "message": str(text)}:
+            try:
+                return _issues({"issues": bounded_json(text)})
+            except JsonTextError:
+                return text
+        case list(issues):
+            pass
+        case _:
+            return ""
+    found = [
+        ": ".join([".".join(map(str, where)), said])
+        for issue in issues
+        if isinstance(issue, dict)
+        and isinstance(where := issue.get("path"), list)
+        and isinstance(said := issue.get("message"), str)
+    ]
+    return "; ".join(found)
 
 
 def _cut(text: str) -> str:

@@ -30,6 +30,7 @@ from civsync.core.questions import (
     AskVersion,
     Models,
     Owners,
+    Page,
     Question,
     QuestionAnswer,
 )
@@ -54,6 +55,7 @@ from civsync.sources.civitai_json import (
     read_version,
 )
 from civsync.sources.civitai_requests import ApiCaller
+from civsync.sources.civitai_search import page_path, read_page
 
 BATCH_SHA256S: Final = 10_000
 """Most hashes for one `POST /model-versions/by-hash/ids`."""
@@ -119,7 +121,7 @@ class CivitaiSource:
             case AskOwners(sha256s=sha256s):
                 return await self._owners(sha256s)
             case AskPage():
-                raise NotImplementedError
+                return await self._page(question)
             case _:
                 assert_never(question)
 
@@ -199,6 +201,22 @@ class CivitaiSource:
         middle = len(ids) // 2
         first = await self._batch(parameter, ids[:middle], whole)
         return first + await self._batch(parameter, ids[middle:], whole)
+
+    async def _page(self, question: AskPage) -> Page:
+        """Return one page of a listing; one that is too large is asked for in a smaller size.
+
+        A cursor says after which model the page begins, so it fits any size.
+        """
+        search = question.search
+        try:
+            return await self._api.ask(
+                self._api.request(page_path(question)),
+                lambda answer: read_page(answer, search, cap=self._api.cap),
+            )
+        except WireError as error:
+            if error.code is not Code.ANSWER_TOO_LARGE or question.size == 1:
+                raise
+        return await self._page(replace(question, size=question.size // 2))
 
     async def _single(
         self, endpoint: str, number: int, read: Callable[[HttpAnswer], Models]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+from civsync.core.catalog import RATINGS
 from civsync.core.limits import MAX_ID, NAME_CHARS
 
 Record = Mapping[str, object]
@@ -107,6 +108,15 @@ def whole_text(value: str) -> str:
 def flag(holder: Record, key: str) -> bool:
     """Return whether `holder[key]` is true; anything else is not."""
     return holder.get(key) is True
+
+
+def rating_of(holder: Record, key: str = "nsfwLevel") -> str:
+    """Return the most mature of RATINGS that a bit mask holds, "" where nothing is rated."""
+    value = holder.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return ""
+    # Bits beyond the known ones are more mature than any of them: the table may have grown.
+    return RATINGS[min(value.bit_length(), len(RATINGS)) - 1]
 
 
 def size_of(holder: Record, key: str = "sizeKB") -> int | None:

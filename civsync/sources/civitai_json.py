@@ -27,6 +27,7 @@ from civsync.sources.civitai_fields import (
     identity,
     name,
     optional_identity,
+    rating_of,
     record,
     records,
     size_of,
@@ -84,7 +85,7 @@ def read_version(value: object) -> RemoteModel:
             type=name(about, "type"),
             nsfw=flag(about, "nsfw"),
             mode=text(about, "mode") or None,
-            versions=(_version(answer, model_id, index=None),),
+            versions=(_version(answer, model_id, index=None, rating=""),),
             whole=False,
         )
     except UnreadableRecordError as error:
@@ -146,7 +147,7 @@ def _model(item: Record, *, whole: bool) -> RemoteModel:
             derivatives=flag(item, "allowDerivatives"),
             different_license=flag(item, "allowDifferentLicense"),
         ),
-        versions=_versions(item, model_id, whole=whole),
+        versions=_versions(item, model_id, whole=whole, rating=rating_of(item)),
         whole=whole,
     )
 
@@ -171,10 +172,13 @@ def _commercial(value: object) -> tuple[str, ...]:
     return tuple(sorted({word for word in words if word and word != "None"}))
 
 
-def _versions(item: Record, model_id: int, *, whole: bool) -> tuple[RemoteVersion, ...]:
+def _versions(
+    item: Record, model_id: int, *, whole: bool, rating: str
+) -> tuple[RemoteVersion, ...]:
     """Return versions in the creator's order: by `index` if all have one, else as listed."""
     shown = [
-        _version(each, model_id, index=_index(each)) for each in records(item, "modelVersions")
+        _version(each, model_id, index=_index(each), rating=rating)
+        for each in records(item, "modelVersions")
     ]
     if all(version.index is not None for version in shown):
         return tuple(sorted(shown, key=lambda version: (version.index or 0, version.id)))
@@ -191,7 +195,8 @@ def _index(item: Record) -> int | None:
     return None
 
 
-def _version(item: Record, model_id: int, *, index: int | None) -> RemoteVersion:
+def _version(item: Record, model_id: int, *, index: int | None, rating: str) -> RemoteVersion:
+    """Read one version; `rating` is its model's, for one that has none of its own."""
     published_at = date(item, "publishedAt")
     vae_id = optional_identity(item, "vaeId")
     paid = item.get("paidAccess")
@@ -205,6 +210,7 @@ def _version(item: Record, model_id: int, *, index: int | None) -> RemoteVersion
         usage_control=text(item, "usageControl") or None,
         early_access=isinstance(paid, dict) or item.get("availability") == "EarlyAccess",
         early_access_until=_early_access_end(item, published_at),
+        rating=rating_of(item) or rating,
         vae_id=vae_id,
         files=_files(item, linked_vae=vae_id is not None),
     )

@@ -20,11 +20,14 @@ from civsync.core.questions import (
     AskModels,
     AskModelsOfVersions,
     AskOwners,
+    AskPage,
     AskVersion,
     Models,
     Owners,
+    Page,
     Question,
 )
+from civsync.core.request import Search
 from civsync.core.secrets import Token
 from civsync.demo.registry import Registry
 from civsync.demo.served import serve
@@ -66,6 +69,7 @@ def _version(model_id: int, number: int, index: int, *files: RemoteFile) -> Remo
         base_model="SDXL 1.0",
         index=index,
         published_at=f"2025-01-{number % 28 + 1:02}T10:00:00Z",
+        rating="PG",
         files=files,
     )
 
@@ -335,3 +339,68 @@ def test_an_address_does_not_show_itself(bench: Bench) -> None:
         assert "://" not in repr(found)
 
     _run(bench, work)
+
+
+def _pages(bench: Bench, search: Search, size: int) -> list[Page]:
+    """Follow a search to its end."""
+
+    async def ask(source: Source) -> list[Page]:
+        pages: list[Page] = []
+        while not pages or pages[-1].cursor:
+            cursor = pages[-1].cursor if pages else ""
+            answer = await source.answer(AskPage(search, cursor, size))
+            assert isinstance(answer, Page)
+            pages.append(answer)
+        return pages
+
+    async def work() -> list[Page]:
+        async with bench.open() as source:
+            return await ask(source)
+
+    return anyio.run(work)
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_listing_is_walked_to_its_end_by_cursors_of_any_page_size(
+    bench: Bench, size: int
+) -> None:
+    pages = _pages(bench, Search(tag="style"), size)
+    assert sorted(model.id for page in pages for model in page.models) == [PLAIN.id, TWIN.id]
+    assert len(pages) == -(-2 // size)
+    assert all(model.whole for page in pages for model in page.models)
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        (Search(), [1, 4]),
+        (Search(query="same"), [4]),
+        (Search(username="maker", types=("LORA", "VAE")), [1, 4]),
+        (Search(types=("VAE",)), []),
+        (Search(base_models=("Pony", "SDXL 1.0")), [1, 4]),
+        (Search(base_models=("SDXL 1.0, Pony",)), []),
+        (Search(tag="a&b=c|d é"), []),
+        (Search(tag="red", nsfw=True, sort="Newest", period="Week"), [1, 4]),
+    ],
+)
+def test_a_page_shows_what_the_filters_let_through(
+    bench: Bench, search: Search, found: list[int]
+) -> None:
+    [page] = _pages(bench, search, 100)
+    assert sorted(model.id for model in page.models) == found
+    assert page.found
+
+
+def test_an_unknown_creator_is_an_answer(bench: Bench) -> None:
+    assert _pages(bench, Search(username="nobody"), 10) == [Page((), found=False)]
+
+
+def test_favorites_need_a_login(bench: Bench) -> None:
+    with pytest.raises(CivsyncError) as caught:
+        _pages(bench, Search(favorites=True), 10)
+    assert caught.value.code is Code.LOGIN_NEEDED
+
+
+def test_favorites_are_shown_with_a_login(bench_with_token: Bench) -> None:
+    [page] = _pages(bench_with_token, Search(favorites=True), 10)
+    assert page.found

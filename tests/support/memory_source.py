@@ -20,12 +20,15 @@ from civsync.core.questions import (
     AskModels,
     AskModelsOfVersions,
     AskOwners,
+    AskPage,
     AskVersion,
     Models,
     Owners,
+    Page,
     Question,
     QuestionAnswer,
 )
+from civsync.core.request import Search
 from civsync.core.wire import SignedUrl
 
 
@@ -75,6 +78,21 @@ class MemorySource:
                 return Models(tuple(_of_version(part) for part in parts if part.versions))
             case AskOwners(sha256s=sha256s):
                 return Owners(self._owners(sha256s))
+            case AskPage(search=search, cursor=cursor, size=size):
+                return self._page(search, cursor, size)
+
+    def _page(self, search: Search, cursor: str, size: int) -> Page:
+        """Show models by falling id, after the one that the cursor names."""
+        if search.favorites and self.account is None:
+            raise RegistryError(Code.LOGIN_NEEDED, "whose favorites?")
+        if search.username and all(m.creator != search.username for m in self.models.values()):
+            return Page((), found=False)
+        hits = sorted(
+            (m for m in self._shown() if _is_meant(m, search)), key=lambda m: m.id, reverse=True
+        )
+        rest = [model for model in hits if not cursor or model.id < int(cursor.strip("|"))]
+        shown = tuple(rest[:size])
+        return Page(shown, cursor=f"|{shown[-1].id}" if len(rest) > size else "")
 
     async def locate(self, file: LockedFile, *, refused: SignedUrl | None = None) -> SignedUrl:
         """See `civsync.ports.Source`."""
@@ -120,6 +138,21 @@ class MemorySource:
             for model in self.models.values()
             for version in model.versions
         )
+
+
+def _is_meant(model: RemoteModel, search: Search) -> bool:
+    return (
+        search.username in ("", model.creator)
+        and search.tag in ("", *model.tags)
+        and (not search.types or model.type in search.types)
+        and (
+            not search.base_models
+            or any(version.base_model in search.base_models for version in model.versions)
+        )
+        and search.query.casefold() in model.name.casefold()
+        and (search.nsfw or any(version.rating in ("", "PG") for version in model.versions))
+        and model.mode != "Archived"
+    )
 
 
 def _narrowed(model: RemoteModel, version_ids: tuple[int, ...]) -> RemoteModel:

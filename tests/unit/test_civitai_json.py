@@ -608,3 +608,29 @@ def test_owners_are_united_sorted_and_lower_case() -> None:
 )
 def test_an_account_has_a_name(answer: object, expected: str) -> None:
     assert read_account(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "models", "rating"),
+    [
+        (1, 16, "PG"),
+        (3, 1, "PG13"),
+        (5, 1, "R"),
+        (28, 1, "XXX"),
+        (31, 1, "XXX"),
+        (32, 1, "Blocked"),
+        (64, 1, "Blocked"),
+        (0, 4, "R"),
+        (None, 4, "R"),
+        (None, None, ""),
+        (True, "2", ""),
+        (-1, 0, ""),
+    ],
+)
+def test_the_most_mature_rating_counts_and_the_models_where_a_version_has_none(
+    own: object, models: object, rating: str
+) -> None:
+    version = {"id": 2, "name": "v", "nsfwLevel": own, "files": []}
+    item = {"id": 1, "name": "m", "type": "LORA", "nsfwLevel": models, "modelVersions": [version]}
+    (model,) = read_models({"items": [item]}, whole=True)
+    assert model.versions[0].rating == rating
