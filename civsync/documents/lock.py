@@ -83,7 +83,10 @@ def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) ->
         if problems:
             raise DocumentError(problems)
     if data.count(b"\n") != _line_count(entries):
-        repeated = find_repeated_key(data)
+        try:
+            repeated = find_repeated_key(data)
+        except CodecError as error:
+            raise _explain(data, name, error) from None
         if repeated is not None:
             message = f"the key {repeated.key!r} stands twice in one object"
             raise _document_error(Code.LOCK_INVALID, name, message, line=repeated.line)

@@ -23,7 +23,11 @@ class RepeatedKey:
 
 
 def find_repeated_key(data: bytes) -> RepeatedKey | None:
-    """Return the first key that an object of `data`, which is JSON, has twice."""
+    """Return the first key that an object of `data`, which is JSON, has twice.
+
+    Raises CodecError for a key that is no text: what skips keys that it does not know has not
+    seen it.
+    """
     try:
         bounded_json(data, cap=len(data))
     except JsonTextError:
