@@ -27,6 +27,7 @@ from civsync.decide.unhashed import unhashed_files
 from civsync.documents.lock import read_lock, write_lock
 
 if TYPE_CHECKING:
+    from civsync.decide.notes import Note
     from civsync.decide.resolve import Resolution
 
 
@@ -42,6 +43,7 @@ class Locking:
     data: bytes = b""
     changed: bool = False
     to_record: tuple[LockedFile, ...] = ()
+    notes: tuple["Note", ...] = ()
     failures: tuple[tuple[Entry, CivsyncError], ...] = ()
 
     @property
@@ -111,12 +113,18 @@ def mend(
         if offline:
             raise _offline_error(previous, [*map(_clash, sorted(clashes)), *explain_stale(stales)])
         resolution = _resolve(context, manifest.entries, old, upgrade or _never)
-        for note in resolution.notes:
-            context.output.warn(show(note.message))
+        notes = resolution.notes
+        tell_notes(context.output, manifest, notes)
         if resolution.failures:
-            return Locking(lock=previous or Lock(), previous=previous, failures=resolution.failures)
+            return Locking(
+                lock=previous or Lock(),
+                previous=previous,
+                notes=notes,
+                failures=resolution.failures,
+            )
         entries = resolution.entries
     else:
+        notes = ()
         wanted = {entry.key for entry in manifest.entries}
         entries = tuple(entry for entry in old.entries if entry.key in wanted)
     entries = place(manifest, entries)
@@ -134,7 +142,15 @@ def mend(
         data=write_lock(lock),
         changed=previous is None or lock != previous or found.rewrite,
         to_record=unhashed_files(entries),
+        notes=notes,
     )
+
+
+def tell_notes(output: Output, manifest: Manifest, notes: Sequence["Note"]) -> None:
+    """Say what is remarkable about entries, each with its line in the manifest."""
+    places = {entry.key: entry.place for entry in manifest.entries}
+    for note in notes:
+        output.warn(f"{show(str(places[note.entry]))}: {show(note.message)}")
 
 
 def _any_of(clashes: frozenset[str], upgrade: Upgrade | None) -> Upgrade:

@@ -107,7 +107,7 @@ def _united(
         Note(
             code="left-out",
             entry=key,
-            message=f"{error.message}; it is left out of {key} ({case.entry.place})",
+            message=f"{error.message}; it is left out of {key}",
         )
         for error in failures
     ]

@@ -50,8 +50,19 @@ TREES = {
         "models/controlnet/controlnet11Models_depth.yaml",
         "models/loras/add_detail.safetensors",
     },
+    "team/civsync.yaml": {
+        "models/checkpoints/Lykon/dreamshaper_7.safetensors",
+        "models/checkpoints/realisticVisionV51_v51VAE.safetensors",
+        "models/controlnet/controlnet11Models_canny.safetensors",
+        "models/controlnet/controlnet11Models_canny.yaml",
+        "models/embeddings/easynegative.safetensors",
+        "models/loras/detail/add_detail.safetensors",
+    },
 }
 """Example -> what a sync makes of it, below the folder of the manifest."""
+
+INCLUDED = {"team/civsync.yaml": ("shared/base.yaml",)}
+"""Example -> the manifests that it includes, by their paths from its folder."""
 
 
 def registry() -> Registry:
@@ -94,7 +105,7 @@ def tree(folder: Path) -> set[str]:
     """Return the models below a folder, without what civsync keeps for itself."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     private = {".civsync", ".home"}
-    documents = {"civsync.yaml", "civsync.lock", "models.sh", "provision.sh"}
+    documents = {"civsync.yaml", "civsync.lock", "models.sh", "provision.sh", "shared/base.yaml"}
     return {
         path.as_posix()
         for path in paths
@@ -126,12 +137,17 @@ def run_script(
 def test_every_example_has_a_test() -> None:
     found = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.yaml")}
 
-    assert found == set(TREES)
+    included = {f"{Path(name).parent}/{each}" for name in INCLUDED for each in INCLUDED[name]}
+    assert found == set(TREES) | included
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_every_example_is_read_without_a_fault(name: str) -> None:
-    assert read_manifest((EXAMPLES / name).read_bytes(), name=name).entries
+    place = EXAMPLES / name
+    read = read_manifest(
+        place.read_bytes(), name=name, load=lambda path: (place.parent / path).read_bytes()
+    )
+    assert (bool(read.entries), read.includes) == (True, INCLUDED.get(name, ()))
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -139,6 +155,9 @@ def test_an_example_locks_syncs_and_is_settled_then(
     project: Project, served: Served, name: str
 ) -> None:
     shutil.copy(EXAMPLES / name, project.manifest)
+    for path in INCLUDED.get(name, ()):
+        (project.folder / path).parent.mkdir(exist_ok=True)
+        shutil.copy((EXAMPLES / name).parent / path, project.folder / path)
 
     locked = project.run("lock")
     synced = project.run("sync")

@@ -310,7 +310,7 @@ class TestLeftOut:
         assert models_of(result) == [1]
         [note] = result.notes
         assert (note.code, note.entry) == ("left-out", "?tag=style")
-        for fact in ("policy.max_size", "200 big.safetensors", "civsync.yaml:1:1", "left out"):
+        for fact in ("policy.max_size", "200 big.safetensors", "left out"):
             assert fact in note.message
 
     @pytest.mark.parametrize(

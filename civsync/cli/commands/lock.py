@@ -1,5 +1,7 @@
 """`civsync lock`: resolve the manifest into the lock."""
 
+from dataclasses import asdict
+
 import click
 
 from civsync.cli.documents import load_manifest, lock_missing, read_bytes
@@ -83,6 +85,7 @@ def command(
                 "bytes": sum(file.size for file in files),
                 "clashes": sorted(found.clashes_in(manifest)),
                 "to_record": [file.path for file in locking.to_record],
+                "notes": [asdict(note) for note in locking.notes],
                 "changes": [change.document() for change in changes],
             },
         )
