@@ -119,7 +119,6 @@ class Change:
                 found.extend(_model_facts(model))
         return tuple(found)
 
-
     def document(self) -> dict[str, object]:
         """Return the change in brief, as data."""
         return {

@@ -136,7 +136,7 @@ def test_a_validator_that_finds_nothing_would_be_found_out(project: Project) -> 
     assert VALIDATOR.validate_str(json.dumps(bill)) is not None
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)  # the validator takes its time
 @given(locks())
 def test_every_lock_makes_a_valid_bill_and_the_same_one_again(lock: Lock) -> None:
     text = cyclonedx_text(lock, API)
