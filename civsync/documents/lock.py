@@ -13,7 +13,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import LOCK_BYTES, MAX_ID
 from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, model_in_key, sort_key
-from civsync.core.names import UnsafePathError, collision_key, is_plain_path, parse_path
+from civsync.core.names import UnsafePathError, collision_key, are_plain_paths, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 from civsync.documents.lock_conflict import split_conflict
 from civsync.documents.lock_first_format import FIRST_VERSION, read_first_format
@@ -26,6 +26,10 @@ MAX_SIZE: Final = 2**63 - 1
 """No file system has a larger file."""
 
 SHA256_DIGITS: Final = 64
+
+_HEAD: Final = (
+    f'{{\n  "schema": "{SCHEMA}",\n  "schema_version": {SCHEMA_VERSION},\n  "entries": ['
+).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +104,16 @@ def write_lock(lock: Lock) -> bytes:
     review sees what changed in place, and reading is twice as fast as with keys left out.
     """
     entries = sorted(lock.entries, key=lambda entry: sort_key(entry.key))
-    text = encode([_entry(entry) for entry in entries])
-    header = encode({"schema": SCHEMA, "schema_version": SCHEMA_VERSION})
-    return pretty(header[:-1] + b',"entries":' + text + b"}")
+    # An entry at a time: the whole text in several forms would be the most that is ever held.
+    texts = [b"\n    " + _indented(_entry(entry)) for entry in entries]
+    body = b",".join(texts) + b"\n  " if texts else b""
+    return b"".join((_HEAD, body, b"]\n}\n"))
+
+
+def _indented(entry: _Entry) -> bytes:
+    """Return the text of one entry as it stands two levels deep."""
+    # JSON has no line breaks but those between its tokens.
+    return pretty(encode(entry)).rstrip(b"\n").replace(b"\n", b"\n    ")
 
 
 def _entry(entry: LockedEntry) -> _Entry:
@@ -130,7 +141,7 @@ def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
         [file.model_id for file in files],
         [file.version_id for file in files],
         [file.file_id for file in files],
-        [file.source_version_id for file in files],
+        [file.owner_version_id or 1 for file in files],
     ):
         if min(ids) < 1 or max(ids) > MAX_ID:
             return False
@@ -141,7 +152,7 @@ def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
     sha256s = [file.sha256 for file in files]
     if set(map(len, sha256s)) - {SHA256_DIGITS} or not _is_hex("".join(sha256s)):
         return False
-    if not all(map(is_plain_path, paths)):
+    if not are_plain_paths(paths):
         return False
     taken = set("\n".join(paths).lower().split("\n"))
     folders = {key.rpartition("/")[0] for key in taken}
