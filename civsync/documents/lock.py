@@ -13,7 +13,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import LOCK_BYTES, MAX_ID
 from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, model_in_key, sort_key
-from civsync.core.names import UnsafePathError, collision_key, are_plain_paths, parse_path
+from civsync.core.names import UnsafePathError, are_plain_paths, collision_key, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 from civsync.documents.lock_conflict import split_conflict
 from civsync.documents.lock_first_format import FIRST_VERSION, read_first_format
@@ -105,9 +105,12 @@ def write_lock(lock: Lock) -> bytes:
     """
     entries = sorted(lock.entries, key=lambda entry: sort_key(entry.key))
     # An entry at a time: the whole text in several forms would be the most that is ever held.
-    texts = [b"\n    " + _indented(_entry(entry)) for entry in entries]
-    body = b",".join(texts) + b"\n  " if texts else b""
-    return b"".join((_HEAD, body, b"]\n}\n"))
+    texts = [_HEAD]
+    for entry in entries:
+        texts += [b"\n    ", _indented(_entry(entry)), b","]
+    if entries:
+        texts[-1] = b"\n  "
+    return b"".join([*texts, b"]\n}\n"])
 
 
 def _indented(entry: _Entry) -> bytes:
