@@ -21,6 +21,7 @@ from civsync.cli.wiring import Disk, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
+from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
 from civsync.disk.lockfile import hold_root
@@ -34,9 +35,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What a sync is to do, and how."""
+    """What a sync is to do, and how: `chosen` is what is selected of the goal's lock."""
 
     goal: Goal
+    chosen: Chosen
     disk: Disk
     allowance: Allowance
     allow_prune: AllowPrune
@@ -57,7 +59,7 @@ def act(context: Context, orders: Orders) -> Outcome | Interrupted:
 
 
 async def _act(context: Context, orders: Orders) -> Outcome:
-    disk, lock = orders.disk, orders.goal.lock
+    disk, chosen = orders.disk, orders.chosen
     disk.root.establish()
     if not disk.root.remembered:
         context.output.warn(
@@ -72,11 +74,12 @@ async def _act(context: Context, orders: Orders) -> Outcome:
         try:
             world = await run_sync(
                 lambda: look(
-                    lock,
+                    chosen.lock,
                     disk.store,
                     disk.ledger,
                     display,
                     allowance=orders.allowance,
+                    left_out=chosen.left_out,
                     hash_all=orders.hash_all,
                     jobs=orders.manner.jobs,
                     stop=stop,
@@ -94,7 +97,8 @@ async def _act(context: Context, orders: Orders) -> Outcome:
         outcome = await _carry_out(context, orders, display, world=world)
         if disk.store.linkless:
             display(Noted(code="no-hard-links", message="this file system has no hard links"))
-        wanted = frozenset(file.sha256 for _, file in lock.files())
+        # Parts of what is not selected now may be gone on with later.
+        wanted = frozenset(file.sha256 for _, file in orders.goal.lock.files())
         await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
         return outcome
 

@@ -51,14 +51,14 @@ def load_manifest(project: Project) -> "Manifest":
     return parse_manifest(project, read_bytes(project.manifest))
 
 
-def load_root(project: Project, data: bytes | None) -> str:
-    """Return the root that the manifest read as `data` names. Raises as `load_manifest`.
+def load_head(project: Project, data: bytes | None) -> "tuple[str, tuple[str, ...] | None]":
+    """Return the root and the default groups (None for all) of the manifest read as `data`.
 
-    What it includes is not looked at: only the manifest itself can name a root.
+    Raises as `load_manifest`. What it includes is not looked at.
     """
-    from civsync.documents.manifest import read_root
+    from civsync.documents.manifest import read_head
 
-    return read_root(_present(project, data), name=project.manifest.name)
+    return read_head(_present(project, data), name=project.manifest.name)
 
 
 def parse_manifest(project: Project, data: bytes | None) -> "Manifest":

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from civsync.cli.documents import (
     digest_of,
     digests_of_includes,
-    load_root,
+    load_head,
     lock_missing,
     parse_lock,
     parse_with_includes,
@@ -20,9 +21,13 @@ from civsync.cli.documents import (
 )
 from civsync.cli.options import Context
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
+from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
 from civsync.disk.state import Memo, read_memo, write_memo
+
+if TYPE_CHECKING:
+    from civsync.core.request import Manifest
 
 
 class Mode(Enum):
@@ -40,11 +45,15 @@ class Goal:
     `lines` say, for people, how lock and manifest differ where the mode lets them.
     `hashes_to_come` says that the real run would first record hashes that `lock` lacks.
     `lock_sha256` is of the text that `lock` was read from, "" where it is another one's.
+    `default_groups` are the manifest's, None for all of them; `groups` are those that its
+    entries are in, where it was read.
     """
 
     lock: Lock
     root: Path
     project: Project
+    default_groups: tuple[str, ...] | None = ()
+    groups: frozenset[str] = frozenset()
     lock_sha256: str = ""
     lock_changed: bool = False
     hashes_to_come: bool = False
@@ -64,9 +73,11 @@ class Means:
     """What finding the goal may use.
 
     With `write` false a new lock is not written, and nothing is downloaded to record its
-    hash; `new_root` is the user's word that the root is a new or another disk.
+    hash; `new_root` is the user's word that the root is a new or another disk. A group that
+    flags name and no entry has ends the run before anything is asked or written.
     """
 
+    groups: GroupWishes = field(default_factory=GroupWishes)
     offline: bool = False
     write: bool = True
     new_root: bool = False
@@ -92,11 +103,11 @@ def _read(project: Project) -> _Texts:
 def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     """Return what the run aims at, with the lock brought up to date where the mode says so.
 
-    Raises UserError lock-missing, lock-stale; NotLockedError; DocumentError.
+    Raises UserError lock-missing, lock-stale, usage; NotLockedError; DocumentError.
     """
     project = find_project(context.settings)
     if mode is Mode.FROZEN:
-        return _frozen(context, project)
+        return _frozen(context, project, means.groups)
     texts = _read(project)
     return _as_remembered(context, project, texts) or _compared(
         context, project, texts, mode, means
@@ -127,41 +138,60 @@ def glance_at_lock(context: Context, *, ahead: bool = False) -> Goal:
     stales = find_stale(manifest, lock)
     root = find_root(context.settings, project, manifest.root)
     if not stales:
-        _remember(project, texts, manifest.root)
-        return Goal(lock=lock, root=root, project=project, lock_sha256=digest_of(texts.lock))
+        _remember(project, texts, manifest)
+        return Goal(
+            lock=lock,
+            root=root,
+            project=project,
+            default_groups=manifest.default_groups,
+            lock_sha256=digest_of(texts.lock),
+        )
     ahead = ahead and not needs_network(stales)
     return Goal(
         lock=bring_up_to_date(context, manifest, lock, offline=True).lock if ahead else lock,
         root=root,
         project=project,
+        default_groups=manifest.default_groups,
+        groups=_groups_of(manifest),
         lock_changed=ahead,
         lines=tuple(explain_stale(stales)),
     )
 
 
-def _frozen(context: Context, project: Project) -> Goal:
+def _groups_of(manifest: "Manifest") -> frozenset[str]:
+    return frozenset(group for entry in manifest.entries for group in entry.groups)
+
+
+def _frozen(context: Context, project: Project, groups: GroupWishes) -> Goal:
     text = read_bytes(project.lock)
     lock = parse_lock(project, text)
-    root = DEFAULT_ROOT
-    if context.settings.root is None:
-        root = _root_in_manifest(project)
+    root: str = DEFAULT_ROOT
+    default_groups: tuple[str, ...] | None = ()
+    # The manifest is read for no more than is needed: it may be broken, or of another day.
+    choosing = not (groups.only or groups.every) and any(entry.groups for entry in lock.entries)
+    if choosing or context.settings.root is None:
+        root, default_groups = _head_of_manifest(project)
     return Goal(
         lock=lock,
         root=find_root(context.settings, project, root),
         project=project,
+        default_groups=default_groups,
         lock_sha256=digest_of(text),
     )
 
 
-def _root_in_manifest(project: Project) -> str:
-    """Return the manifest's `root`, from the note on a manifest that is still the same."""
+def _head_of_manifest(project: Project) -> tuple[str, tuple[str, ...] | None]:
+    """Return the manifest's `root` and `default_groups`, from the note on it if that still fits.
+
+    Without a manifest they are what they are by default.
+    """
     text = read_bytes(project.manifest)
     if text is None:
-        return DEFAULT_ROOT
+        return DEFAULT_ROOT, ()
     known = read_memo(state_dir(), project.manifest)
     if known is not None and known.manifest_sha256 == digest_of(text):
-        return known.root
-    return load_root(project, text)
+        return known.root, known.default_groups
+    return load_head(project, text)
 
 
 def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, means: Means) -> Goal:
@@ -177,6 +207,7 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
         write_if_changed,
     )
     from civsync.cli.recording import Recording
+    from civsync.decide.groups import check_groups
 
     manifest, includes = parse_with_includes(project, texts.manifest)
     texts = replace(texts, includes=includes)
@@ -195,7 +226,14 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
             raise stale_error(project, list(lines))
         if stales:
             # What has no hash is refused file by file; the others can be put in place.
-            return Goal(lock=previous, root=root, project=project, lines=lines)
+            return Goal(
+                lock=previous,
+                root=root,
+                project=project,
+                default_groups=manifest.default_groups,
+                lines=lines,
+            )
+    check_groups(means.groups.names, _groups_of(manifest))
     recording = Recording(
         root=lambda: root, accept_new=means.new_root, jobs=means.jobs, stream=True
     )
@@ -217,11 +255,12 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
         context.output.talk(f"Wrote {project.lock.name}")
         texts = replace(texts, lock=locking.data)
     if written or not locking.changed:
-        _remember(project, texts, manifest.root)
+        _remember(project, texts, manifest)
     return Goal(
         lock=locking.lock,
         root=root,
         project=project,
+        default_groups=manifest.default_groups,
         lock_sha256=digest_of(texts.lock) if written or not locking.changed else "",
         lock_changed=locking.changed,
         hashes_to_come=bool(locking.to_record),
@@ -235,7 +274,7 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
     if known is None or texts.lock is None:
         return None
     texts = replace(texts, includes=known.includes)
-    if known != _memo_of(texts, known.root):
+    if known != _memo_of(texts, known.root, known.default_groups):
         return None
     if digests_of_includes(project, known.includes) != known.includes:
         return None
@@ -243,21 +282,23 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
         lock=parse_lock(project, texts.lock),
         root=find_root(context.settings, project, known.root),
         project=project,
+        default_groups=known.default_groups,
         lock_sha256=known.lock_sha256,
     )
 
 
-def _memo_of(texts: _Texts, root: str) -> Memo:
+def _memo_of(texts: _Texts, root: str, default_groups: tuple[str, ...] | None) -> Memo:
     return Memo(
         manifest_sha256=digest_of(texts.manifest),
         lock_sha256=digest_of(texts.lock),
         root=root,
+        default_groups=default_groups,
         includes=texts.includes,
     )
 
 
-def _remember(project: Project, texts: _Texts, root: str) -> None:
+def _remember(project: Project, texts: _Texts, manifest: "Manifest") -> None:
     """Note that these texts agree: those that were read, whatever the files hold by now."""
-    memo = _memo_of(texts, root)
+    memo = _memo_of(texts, manifest.root, manifest.default_groups)
     if read_memo(state_dir(), project.manifest) != memo:
         write_memo(state_dir(), project.manifest, memo)

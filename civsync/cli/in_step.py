@@ -5,17 +5,19 @@ CI job), so it gets a way of its own: digests of the documents, a stat of every 
 """
 
 from civsync.cli.documents import digest_of, digests_of_includes, read_bytes
+from civsync.cli.groups import unselected_text
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text
 from civsync.cli.settings import find_project, find_root, state_dir
 from civsync.core.codes import ExitCode
+from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
-from civsync.disk.settled import count_if_settled
-from civsync.disk.state import read_memo
+from civsync.disk.settled import find_settled
+from civsync.disk.state import Settled, read_memo
 
 
-def count_if_in_step(context: Context, *, frozen: bool = False) -> int | None:
-    """Return how many files are in place, if manifest, lock and root agree as they did before.
+def find_in_step(context: Context, groups: GroupWishes, *, frozen: bool = False) -> Settled | None:
+    """Return what was noted, if manifest, lock, groups and root agree as they did before.
 
     None means that somebody has to look closely. With `frozen` the lock may be another one
     than the manifest led to. Raises SafetyError as `open_root`.
@@ -32,15 +34,19 @@ def count_if_in_step(context: Context, *, frozen: bool = False) -> int | None:
         return None
     place = find_root(context.settings, project, memo.root)
     root = open_root(place, state_dir=state_dir())
-    return count_if_settled(root, lock_sha256, state_dir=state_dir())
+    selection = str(groups.over(memo.default_groups))
+    return find_settled(root, lock_sha256, selection, state_dir=state_dir())
 
 
-def tell_in_step(output: Output, files: int) -> ExitCode:
+def tell_in_step(output: Output, files: int, unselected: Unselected) -> ExitCode:
     """Say that nothing is to do, and return the exit status for that."""
     if output.choice.json:
-        output.event({"event": "finished", "exit": 0, "done": {}, "received": 0, "failed": []})
+        nothing = {"done": {}, "received": 0, "failed": [], "unselected": unselected.files}
+        output.event({"event": "finished", "exit": 0, **nothing})
     else:
         output.talk(in_step_text(files))
+        if unselected.files:
+            output.talk(unselected_text(unselected))
     return ExitCode.OK
 
 

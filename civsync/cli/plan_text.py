@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_never
 
+from civsync.cli.groups import unselected_text
 from civsync.cli.output import Output, count_text, error_document, show, size_text
 from civsync.core.plan import (
     Action,
@@ -22,7 +23,7 @@ SHOWN_LINES = 40
 
 
 def plan_lines(plan: Plan, output: Output) -> Iterator[str]:
-    """Yield the plan for people: what changes, then what cannot be done, then the sum."""
+    """Yield the plan for people: what changes, the sum, and what is left alone."""
     lines = [
         line for action in plan.actions if (line := _line(action, output)) and line is not None
     ]
@@ -31,6 +32,8 @@ def plan_lines(plan: Plan, output: Output) -> Iterator[str]:
     if len(lines) > limit:
         yield f"  … and {len(lines) - limit:,} more (--verbose shows all)"
     yield plan_sum(plan)
+    if plan.unselected.files:
+        yield unselected_text(plan.unselected)
 
 
 def plan_sum(plan: Plan) -> str:
@@ -65,8 +68,9 @@ def _line(action: Action, output: Output) -> str | None:
             return f"  {sign} {show(want.path)}  {size_text(want.file.size)}  ({why})"
         case Move(want=want, source=source):
             return f"  {output.paint('>', 'blue')} {show(source.path)} → {show(want.path)}"
-        case Retire(owned=owned, replaced=replaced):
-            why = "replaced" if replaced else "not wanted any more"
+        case Retire(owned=owned, replaced=replaced, unselected=unselected):
+            gone = "not selected" if unselected else "not wanted any more"
+            why = "replaced" if replaced else gone
             return f"  {output.paint('-', 'red')} {show(owned.path)}  ({why}; goes to trash)"
         case Release(owned=owned, missing=False):
             return f"  {output.paint('!', 'yellow')} {show(owned.path)}  (changed; left to you)"
@@ -93,8 +97,13 @@ def action_document(action: Action) -> dict[str, object]:
             }
         case Move(want=want, source=source):
             return {"action": "move", "path": want.path, "from": source.path}
-        case Retire(owned=owned, replaced=replaced):
-            return {"action": "retire", "path": owned.path, "replaced": replaced}
+        case Retire(owned=owned, replaced=replaced, unselected=unselected):
+            return {
+                "action": "retire",
+                "path": owned.path,
+                "replaced": replaced,
+                "unselected": unselected,
+            }
         case Release(owned=owned, missing=missing):
             return {"action": "release", "path": owned.path, "missing": missing}
         case Blocked(want=want, error=error):

@@ -164,7 +164,8 @@ def event_document(event: Event) -> dict[str, object]:
         case Hashing(done=done, total=total, bytes_done=count):
             return {"event": "hashing", "done": done, "total": total, "bytes": count}
         case Planned(plan=plan):
-            return {"event": "planned", "actions": [action_document(a) for a in plan.actions]}
+            actions = [action_document(action) for action in plan.actions]
+            return {"event": "planned", "actions": actions, "unselected": plan.unselected.files}
         case Recording(files=files, size=size):
             return {"event": "recording", "files": files, "bytes": size}
         case FileStarted(path=path, size=size, held=held):

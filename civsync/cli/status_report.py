@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from civsync.cli.goal import Goal, glance_at_lock
+from civsync.cli.groups import choose_for
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, show
 from civsync.cli.plan_text import action_document, plan_lines
@@ -10,19 +11,21 @@ from civsync.cli.progress import choose_display
 from civsync.cli.wiring import open_disk
 from civsync.core.codes import ExitCode
 from civsync.core.disk import Absent, Regular
+from civsync.core.groups import GroupWishes
 from civsync.core.names import SafePath
 from civsync.engine.world import World, glance, look
 
 
-def report_status(context: Context, *, exit_code: bool) -> int:
+def report_status(context: Context, groups: GroupWishes, *, exit_code: bool) -> int:
     """Print how root and lock differ, and return the exit status."""
     output = context.output
     goal = glance_at_lock(context, ahead=True)
+    chosen = choose_for(goal, groups, output)
     disk = open_disk(goal.root)
-    world = glance(goal.lock, disk.store, disk.ledger)
+    world = glance(chosen.lock, disk.store, disk.ledger, left_out=chosen.left_out)
     if world is None:
         with choose_display(output) as display:
-            world = look(goal.lock, disk.store, disk.ledger, display)
+            world = look(chosen.lock, disk.store, disk.ledger, display, left_out=chosen.left_out)
         disk.remember(world.receipt)
     changes = dict(_changed_by_hand(world))
     pending = bool(goal.lines or world.plan.pending or world.plan.blocked)
@@ -34,6 +37,7 @@ def report_status(context: Context, *, exit_code: bool) -> int:
                 "lock_stale": list(goal.lines),
                 "actions": [action_document(action) for action in world.plan.actions],
                 "changed_by_hand": changes,
+                "unselected": world.plan.unselected.files,
             },
         )
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from civsync.cli.goal import Goal, Means, Mode, NotLockedError, find_goal
+from civsync.cli.groups import choose_for
 from civsync.cli.in_step import tell_in_step
 from civsync.cli.options import Context
 from civsync.cli.output import Output, duration_text, error_document, show, size_text
@@ -15,7 +16,9 @@ from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
+from civsync.core.groups import GroupWishes, Unselected
 from civsync.core.names import SafePath
+from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
 from civsync.disk.settled import note_settled
@@ -30,10 +33,12 @@ class Wishes:
     """What the flags of a sync said. `allow_prune` None means any number of files."""
 
     mode: Mode
+    groups: GroupWishes
     only_look: bool
     check: bool
     prune: bool
     prune_first: bool
+    prune_unselected: bool
     allow_prune: int | None
     force_modified: bool
     new_root: bool
@@ -50,6 +55,7 @@ def sync(context: Context, wishes: Wishes) -> int:
     """
     try:
         means = Means(
+            groups=wishes.groups,
             offline=wishes.offline,
             write=not wishes.only_look,
             new_root=wishes.new_root,
@@ -58,28 +64,38 @@ def sync(context: Context, wishes: Wishes) -> int:
         goal = find_goal(context, wishes.mode, means)
     except NotLockedError as failed:
         return failed.status
+    chosen = choose_for(goal, wishes.groups, context.output)
     disk = open_disk(goal.root, accept_new=wishes.new_root)
     allowance = Allowance(
         force_modified=wishes.force_modified,
         prune=wishes.prune,
+        prune_unselected=wishes.prune_unselected,
         hashes_to_come=goal.hashes_to_come,
     )
     if wishes.only_look:
-        return _only_look(context, goal, disk, allowance, wishes)
+        return _only_look(context, goal, chosen, disk, allowance, wishes)
     if not wishes.hash_all:
-        world = glance(goal.lock, disk.store, disk.ledger, allowance)
+        world = glance(chosen.lock, disk.store, disk.ledger, allowance, chosen.left_out)
         if world is not None and world.settled and not disk.ledger.unsettled:
-            _note(goal, disk, wishes)
-            return tell_in_step(context.output, len(world.plan.actions))
-    return _act(context, goal, disk, allowance, wishes)
+            _note(goal, chosen, disk, wishes)
+            return tell_in_step(context.output, len(world.plan.actions), world.plan.unselected)
+    return _act(context, goal, chosen, disk, allowance, wishes)
 
 
-def _act(context: Context, goal: Goal, disk: Disk, allowance: Allowance, wishes: Wishes) -> int:
+def _act(
+    context: Context,
+    goal: Goal,
+    chosen: Chosen,
+    disk: Disk,
+    allowance: Allowance,
+    wishes: Wishes,
+) -> int:
     from civsync.cli.acting import Interrupted, Orders, act
     from civsync.engine.run import Manner
 
     orders = Orders(
         goal=goal,
+        chosen=chosen,
         disk=disk,
         allowance=allowance,
         allow_prune=AllowPrune(wishes.allow_prune),
@@ -99,31 +115,43 @@ def _act(context: Context, goal: Goal, disk: Disk, allowance: Allowance, wishes:
         context.output.talk("interrupted; what was received is kept: run again to go on")
         return ending.status
     if ending.exit == ExitCode.OK:
-        _note(goal, disk, wishes)
-    return _tell(context.output, ending, time.monotonic() - began)
+        _note(goal, chosen, disk, wishes)
+    return _tell(context.output, ending, chosen.left_out.files, time.monotonic() - began)
 
 
-def _note(goal: Goal, disk: Disk, wishes: Wishes) -> None:
+def _note(goal: Goal, chosen: Chosen, disk: Disk, wishes: Wishes) -> None:
     """Note that planning again would find nothing to do, so that the next run need not.
 
     Without pruning something may be left to retire.
     """
     if wishes.prune and goal.lock_sha256:
-        files = len({file.path for _, file in goal.lock.files()})
-        note_settled(disk.root, goal.lock_sha256, files, state_dir=state_dir())
+        note_settled(
+            disk.root,
+            goal.lock_sha256,
+            str(wishes.groups.over(goal.default_groups)),
+            files=len({file.path for _, file in chosen.lock.files()}),
+            unselected=chosen.left_out.files,
+            state_dir=state_dir(),
+        )
 
 
 def _only_look(
-    context: Context, goal: Goal, disk: Disk, allowance: Allowance, wishes: Wishes
+    context: Context,
+    goal: Goal,
+    chosen: Chosen,
+    disk: Disk,
+    allowance: Allowance,
+    wishes: Wishes,
 ) -> int:
     output = context.output
     with choose_display(output) as display:
         world = look(
-            goal.lock,
+            chosen.lock,
             disk.store,
             disk.ledger,
             display,
             allowance=allowance,
+            left_out=chosen.left_out,
             hash_all=wishes.hash_all,
         )
     pending = bool(world.plan.pending) or goal.lock_changed
@@ -143,7 +171,7 @@ def _only_look(
     return ExitCode.PENDING if wishes.check and pending else ExitCode.OK
 
 
-def _tell(output: Output, outcome: "Outcome", seconds: float) -> int:
+def _tell(output: Output, outcome: "Outcome", unselected: Unselected, seconds: float) -> int:
     if output.choice.json:
         failed = [
             {"path": path, "error": error_document(error)} for path, error in outcome.failures
@@ -155,6 +183,7 @@ def _tell(output: Output, outcome: "Outcome", seconds: float) -> int:
                 "done": outcome.done,
                 "received": outcome.received,
                 "failed": failed,
+                "unselected": unselected.files,
             }
         )
         return outcome.exit

@@ -6,7 +6,7 @@ replaced or retired; those that are not there are not missed.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from civsync.core.codes import Code
@@ -101,6 +101,21 @@ def choose(lock: Lock, selection: Selection) -> Chosen:
             selected_models=frozenset(file.model_id for file in files),
             selected_contents=frozenset(file.sha256 for file in files),
         ),
+    )
+
+
+def with_placed(chosen: Chosen, lock: Lock, paths: Collection[SafePath]) -> Chosen:
+    """Return `chosen` of `lock` with those of the files left out that are at these paths."""
+    rest = [entry for entry in lock.entries if entry.key in chosen.left_out.entries]
+    added = [
+        replace(entry, files=tuple(file for file in entry.files if file.path in paths))
+        for entry in rest
+    ]
+    left = chosen.left_out.paths - frozenset(paths)
+    left_out = [(entry, file) for entry in rest for file in entry.files if file.path in left]
+    return Chosen(
+        lock=Lock(entries=(*chosen.lock.entries, *added)),
+        left_out=replace(chosen.left_out, paths=left, files=_count(left_out)),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from civsync import __version__
+from civsync.core.groups import Unselected
 from civsync.core.limits import MIB
 from civsync.disk.faults import shown
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
@@ -35,27 +36,32 @@ class RootRecord:
 class Memo:
     """A manifest that was found to agree with a lock: digests of both texts, and the root.
 
-    `includes` are the digests of the manifests that it includes, by their paths from its
-    folder. `civsync` is the version that found it: another one may place files otherwise.
+    `default_groups` are the manifest's, None for all of them. `includes` are the digests of the
+    manifests that it includes, by their paths from its folder. `civsync` is the version that
+    found it: another one may place files otherwise.
     """
 
     manifest_sha256: str
     lock_sha256: str
     root: str
+    default_groups: tuple[str, ...] | None = ()
     includes: Mapping[str, str] = field(default_factory=dict)
     civsync: str = __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A root that was found to hold all that a lock wants, and nothing else of ours.
+    """A root that was found to hold all that a selection of a lock wants, and nothing stale.
 
-    The digests are of the texts of that lock and of the receipt; `files` counts the paths.
+    The digests are of the texts of that lock and of the receipt, `selection` is the text of
+    the groups; `files` counts the paths, `unselected` what the selection leaves out.
     """
 
     lock_sha256: str
     receipt_sha256: str
+    selection: str
     files: int
+    unselected: Unselected
 
 
 def recall_root(state_dir: Path, root: str) -> str | None:

@@ -68,17 +68,21 @@ def read_manifest(
     return manifest
 
 
-def read_root(text: str | bytes, *, name: str = "civsync.yaml") -> str:
-    """Return the root that a manifest names, and look at nothing that it includes.
+def read_head(
+    text: str | bytes, *, name: str = "civsync.yaml"
+) -> tuple[str, tuple[str, ...] | None]:
+    """Return the root and the default groups that a manifest names; entries are not looked at.
 
-    Raises DocumentError where the manifest is not of the right shape.
+    Nor is what it includes: only the manifest itself can name them. Raises DocumentError
+    where the manifest is not of the right shape.
     """
     findings = Findings(name)
     node = _parsed(text, findings, hint=_EMPTY_HINT)
     root = _root(node.get("root") if node else None, findings)
+    groups = _default_groups(node.get("default_groups") if node else None, findings)
     if findings.problems:
         raise DocumentError(findings.problems)
-    return root
+    return root, groups
 
 
 def identity_of(entry: Entry) -> str:

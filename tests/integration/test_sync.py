@@ -415,6 +415,7 @@ def test_every_line_of_the_json_stream_follows_its_schema_and_the_last_one_ends_
         "done": {"fetched": 2},
         "received": 2 * KIB,
         "failed": [],
+        "unselected": 0,
     }
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from civsync.core.disk import Known, Owned, Receipt
+from civsync.core.groups import Unselected
 from civsync.core.names import parse_path
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
-from civsync.disk.settled import count_if_settled, note_settled
+from civsync.disk.settled import find_settled, note_settled
 from civsync.disk.stamps import stamp_of
+from civsync.disk.state import Settled
 
 LOCK = "a" * 64
+PLAIN = "+"
+LEFT_OUT = Unselected(files=3, groups=("sd15", "video"))
 OURS = parse_path("loras/deep/ours.safetensors")
 THEIRS = parse_path("vae/theirs.safetensors")
 
@@ -37,12 +41,11 @@ class Tree:
             root_id=root.root_id, owned={OURS: self.owned}, known={THEIRS: known}
         )
         self.ledger.commit(self.receipt)
-        note_settled(root, LOCK, 2, state_dir=self.state)
+        note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=self.state)
 
-    def count(self, lock: str = LOCK) -> int | None:
-        return count_if_settled(
-            open_root(self.place, state_dir=self.state), lock, state_dir=self.state
-        )
+    def find(self, lock: str = LOCK, selection: str = PLAIN) -> Settled | None:
+        root = open_root(self.place, state_dir=self.state)
+        return find_settled(root, lock, selection, state_dir=self.state)
 
 
 def _swap_directory_for_link(tree: Tree) -> None:
@@ -94,11 +97,17 @@ CHANGES: dict[str, Callable[[Tree], object]] = {
 
 
 def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path) -> None:
-    assert Tree(tmp_path).count() == 2
+    settled = Tree(tmp_path).find()
+    assert settled is not None
+    assert (settled.files, settled.unselected) == (2, LEFT_OUT)
 
 
 def test_another_lock_needs_a_closer_look(tmp_path: Path) -> None:
-    assert Tree(tmp_path).count("d" * 64) is None
+    assert Tree(tmp_path).find("d" * 64) is None
+
+
+def test_another_selection_of_groups_needs_a_closer_look(tmp_path: Path) -> None:
+    assert Tree(tmp_path).find(selection="+video") is None
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
@@ -107,10 +116,11 @@ def test_after_any_change_a_closer_look_is_needed(
 ) -> None:
     tree = Tree(tmp_path)
     change(tree)
-    assert tree.count() is None
+    assert tree.find() is None
 
 
 def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None:
     root = open_root(tmp_path / "models", state_dir=tmp_path / "state")
-    note_settled(root, LOCK, 0, state_dir=tmp_path / "state")
-    assert count_if_settled(root, LOCK, state_dir=tmp_path / "state") is None
+    state = tmp_path / "state"
+    note_settled(root, LOCK, PLAIN, files=0, unselected=Unselected(), state_dir=state)
+    assert find_settled(root, LOCK, PLAIN, state_dir=state) is None

@@ -11,6 +11,7 @@ MEMO = Memo(
     manifest_sha256="a" * 64,
     lock_sha256="b" * 64,
     root="/models",
+    default_groups=("sd15", "video"),
     includes={"../common/base.yaml": "c" * 64},
 )
 

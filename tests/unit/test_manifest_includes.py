@@ -9,7 +9,7 @@ from civsync.core.errors import DocumentError
 from civsync.core.limits import INCLUDES
 from civsync.core.request import Policy, Preference
 from civsync.documents.includes import NOT_INCLUDED, IncludeError, include_path
-from civsync.documents.manifest import read_manifest, read_root
+from civsync.documents.manifest import read_head, read_manifest
 from support.manifest_text import Folder, problems_of
 
 
@@ -265,12 +265,23 @@ def test_duplicates_within_an_included_manifest_are_faults() -> None:
     assert (problem.code, str(problem.place)) == (Code.DUPLICATE_ENTRY, "a.yaml:5:5")
 
 
-def test_the_root_can_be_read_without_what_is_included() -> None:
-    assert read_root(manifest(include="a.yaml", head="root: x\n")) == "x"
-    assert read_root(b"version: 1\nmodels: []\n") == "models"
+def test_root_and_default_groups_can_be_read_without_what_is_included() -> None:
+    head = "root: x\ndefault_groups: [b, a]\n"
+    assert read_head(manifest(include="a.yaml", head=head)) == ("x", ("a", "b"))
+    assert read_head("version: 1\nmodels: []\ndefault_groups: all\n") == ("models", None)
+    assert read_head(b"version: 1\nmodels: []\n") == ("models", ())
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "version: 2\nmodels: []\n", "root: [\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- 1\n",
+        "version: 2\nmodels: []\n",
+        "root: [\n",
+        "version: 1\nmodels: []\ndefault_groups: x\n",
+    ],
+)
 def test_the_root_of_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(DocumentError):
-        read_root(text)
+        read_head(text)

@@ -2,25 +2,30 @@
 
 import click
 
-from civsync.cli.in_step import count_if_in_step, in_step_text
+from civsync.cli.groups import group_options, unselected_text
+from civsync.cli.in_step import find_in_step, in_step_text
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.core.codes import ExitCode
+from civsync.core.groups import GroupWishes
 
 
 @click.command()
 @click.option("--exit-code", is_flag=True, help="Exit 2 if root and lock are not in step.")
+@group_options
 @common_options
 @pass_context
-def command(context: Context, *, exit_code: bool) -> int:
+def command(context: Context, *, exit_code: bool, groups: GroupWishes) -> int:
     """Show what `civsync sync` would do and what was changed by hand, without the network.
 
     Files whose size, time and inode are known are not read again.
     """
     if not context.output.choice.json:
-        files = count_if_in_step(context)
-        if files is not None:
-            context.output.data(in_step_text(files))
+        settled = find_in_step(context, groups)
+        if settled is not None:
+            context.output.data(in_step_text(settled.files))
+            if settled.unselected.files:
+                context.output.data(unselected_text(settled.unselected))
             return ExitCode.OK
     from civsync.cli.status_report import report_status
 
-    return report_status(context, exit_code=exit_code)
+    return report_status(context, groups, exit_code=exit_code)

@@ -2,9 +2,11 @@
 
 import click
 
-from civsync.cli.in_step import count_if_in_step, tell_in_step
+from civsync.cli.groups import group_options
+from civsync.cli.in_step import find_in_step, tell_in_step
 from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.settings import in_ci
+from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 
 
@@ -33,6 +35,9 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
     is_flag=True,
     envvar="CIVSYNC_PRUNE_FIRST",
     help="Retire before downloading, and even if a download fails.",
+)
+@click.option(
+    "--prune-unselected", is_flag=True, help="Also retire what the selected groups leave out."
 )
 @click.option(
     "--allow-prune",
@@ -66,6 +71,7 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
 )
+@group_options
 @common_options
 @pass_context
 def command(
@@ -78,6 +84,7 @@ def command(
     dry_run: bool,
     no_prune: bool,
     prune_first: bool,
+    prune_unselected: bool,
     allow_prune: int | None,
     force_modified: bool,
     new_root: bool,
@@ -86,31 +93,39 @@ def command(
     verify: str,
     keep_going: bool,
     fail_fast: bool,
+    groups: GroupWishes,
 ) -> int:
     """Make the root hold what civsync.lock says, and nothing stale.
 
     A lock that the manifest has left behind is first brought up to date, by the smallest
     change; --locked (implied by CI=true) refuses instead, --frozen reads only the lock.
+
+    Entries without `groups` are always selected, others only with one of their groups. What
+    is not selected stays as it is.
     """
     ctx = click.get_current_context()
     mode = in_force(ctx, "locked", "no_locked", "frozen")
-    pruning = in_force(ctx, "no_prune", "prune_first")
+    keeping = {
+        in_force(ctx, "no_prune", other) for other in ("prune_first", "prune_unselected")
+    } == {"no_prune"}
     failing = in_force(ctx, "keep_going", "fail_fast")
     frozen = mode == "frozen"
     locked = mode == "locked" or (in_ci() and mode is None)
-    if not (check or dry_run or new_root or verify == "all"):
-        files = count_if_in_step(context, frozen=frozen)
-        if files is not None:
-            return tell_in_step(context.output, files)
+    if not (check or dry_run or new_root or prune_unselected or verify == "all"):
+        settled = find_in_step(context, groups, frozen=frozen)
+        if settled is not None:
+            return tell_in_step(context.output, settled.files, settled.unselected)
     from civsync.cli.goal import Mode
     from civsync.cli.syncing import Wishes, sync
 
     wishes = Wishes(
         mode=Mode.FROZEN if frozen else Mode.LOCKED if locked else Mode.UPDATE,
+        groups=groups,
         only_look=check or dry_run,
         check=check,
-        prune=pruning != "no_prune",
-        prune_first=pruning == "prune_first",
+        prune=not keeping,
+        prune_first=prune_first and not keeping,
+        prune_unselected=prune_unselected,
         allow_prune=allow_prune,
         force_modified=force_modified,
         new_root=new_root,

@@ -5,6 +5,7 @@ import time
 import click
 
 from civsync.cli.goal import glance_at_lock
+from civsync.cli.groups import choose_for, group_options, unselected_text
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import (
     Output,
@@ -15,12 +16,15 @@ from civsync.cli.output import (
     size_text,
 )
 from civsync.cli.progress import choose_display
-from civsync.cli.wiring import open_disk
+from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import Code
 from civsync.core.disk import Absent, Regular, Sight
 from civsync.core.errors import CivsyncError, IntegrityError, exit_of
+from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
+from civsync.core.lock import Lock
 from civsync.core.plan import Blocked, Want
+from civsync.decide.groups import Chosen, with_placed
 from civsync.decide.plan import wanted_files
 from civsync.engine.world import World, glance, look
 
@@ -36,22 +40,37 @@ from civsync.engine.world import World, glance, look
     envvar="CIVSYNC_JOBS",
     help="Files to read at the same time.",
 )
+@group_options
 @common_options
 @pass_context
-def command(context: Context, *, quick: bool, jobs: int) -> int:
+def command(context: Context, *, quick: bool, jobs: int, groups: GroupWishes) -> int:
     """Read every locked file and compare it with the lock.
 
-    Changes no file of the tree, and needs no network.
+    That is what is selected; if no flag says which groups, also what is there of others,
+    as civsync placed it. Changes no file of the tree, and needs no network.
     """
     output = context.output
     goal = glance_at_lock(context)
+    chosen = choose_for(goal, groups, output)
     disk = open_disk(goal.root)
+    if not groups:
+        chosen = _with_placed(goal.lock, chosen, disk)
     began = time.monotonic()
-    world = glance(goal.lock, disk.store, disk.ledger) if quick else None
+    world = None
+    if quick:
+        world = glance(chosen.lock, disk.store, disk.ledger, left_out=chosen.left_out)
     if world is None:
         with choose_display(output) as display:
-            world = look(goal.lock, disk.store, disk.ledger, display, hash_all=not quick, jobs=jobs)
-    wants = wanted_files(goal.lock)
+            world = look(
+                chosen.lock,
+                disk.store,
+                disk.ledger,
+                display,
+                left_out=chosen.left_out,
+                hash_all=not quick,
+                jobs=jobs,
+            )
+    wants = wanted_files(chosen.lock)
     blocked = {
         action.want.path: action.error
         for action in world.plan.actions
@@ -67,6 +86,26 @@ def command(context: Context, *, quick: bool, jobs: int) -> int:
         disk.remember(world.receipt)
     _tell(output, world, len(wants), faults, time.monotonic() - began)
     return exit_of(faults.values())
+
+
+def _with_placed(lock: Lock, chosen: Chosen, disk: Disk) -> Chosen:
+    """Add what is not selected, and is there as it is locked as far as the receipt knows.
+
+    What is gone is not missed, and of an older version nothing is known to be wrong.
+    """
+    if not chosen.left_out.paths:
+        return chosen
+    owned = disk.ledger.read().owned
+    placed = [
+        path
+        for _, file in lock.files()
+        if (path := file.path) in chosen.left_out.paths
+        and path in owned
+        and owned[path].sha256 == file.sha256
+    ]
+    there = disk.store.survey(placed)
+    kept = {path for path in placed if not isinstance(there[path], Absent)}
+    return with_placed(chosen, lock, kept)
 
 
 def _fault(want: Want, sight: Sight, blocked: CivsyncError | None) -> CivsyncError | None:
@@ -101,6 +140,7 @@ def _tell(
                 "faults": [
                     {"path": path, "error": error_document(error)} for path, error in faults.items()
                 ],
+                "unselected": world.plan.unselected.files,
             },
         )
         return
@@ -111,5 +151,7 @@ def _tell(
     read = sum(sight.stamp.size for sight in world.inventory.values() if isinstance(sight, Regular))
     right = f"{count - len(faults):,} of {count_text(count, 'file')} as locked"
     output.talk(f"{right}, {size_text(read)} in {duration_text(seconds)}")
+    if world.plan.unselected.files:
+        output.talk(unselected_text(world.plan.unselected))
     if faults:
         output.talk("Run `civsync sync`: it fetches what is missing and says what stops the rest.")
