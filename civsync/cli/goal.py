@@ -273,8 +273,8 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
     known = read_memo(state_dir(), project.manifest)
     if known is None or texts.lock is None:
         return None
-    texts = replace(texts, includes=known.includes)
-    if known != _memo_of(texts, known.root, known.default_groups):
+    digests = (digest_of(texts.manifest), digest_of(texts.lock))
+    if digests != (known.manifest_sha256, known.lock_sha256):
         return None
     if digests_of_includes(project, known.includes) != known.includes:
         return None
@@ -287,18 +287,14 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
     )
 
 
-def _memo_of(texts: _Texts, root: str, default_groups: tuple[str, ...] | None) -> Memo:
-    return Memo(
-        manifest_sha256=digest_of(texts.manifest),
-        lock_sha256=digest_of(texts.lock),
-        root=root,
-        default_groups=default_groups,
-        includes=texts.includes,
-    )
-
-
 def _remember(project: Project, texts: _Texts, manifest: "Manifest") -> None:
     """Note that these texts agree: those that were read, whatever the files hold by now."""
-    memo = _memo_of(texts, manifest.root, manifest.default_groups)
+    memo = Memo(
+        manifest_sha256=digest_of(texts.manifest),
+        lock_sha256=digest_of(texts.lock),
+        root=manifest.root,
+        default_groups=manifest.default_groups,
+        includes=texts.includes,
+    )
     if read_memo(state_dir(), project.manifest) != memo:
         write_memo(state_dir(), project.manifest, memo)
