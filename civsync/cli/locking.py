@@ -248,4 +248,4 @@ def _resolve(
     from civsync.decide.resolve import resolve
 
     resolving = resolve(entries, old, now=datetime.now(UTC), upgrade=upgrade)
-    return ask(context, resolving, entries=len(entries))
+    return ask(context, resolving, entries=entries)

@@ -33,10 +33,15 @@ def entry_key(request: Request) -> str:
     '4201@"V5.1"', "4201@all", "?types=LORA&tag=style".
     """
     if request.search is not None:
-        return f"?{_filters(request.search)}"
+        return search_key(request.search)
     model = "" if request.model_id is None else str(request.model_id)
     family = f" [{request.base_model}]" if request.base_model else ""
     return f"{model}@{spell_version(request.version)}{family}"
+
+
+def search_key(search: Search) -> str:
+    """Return the key of the entry that asks for `search`."""
+    return f"?{_filters(search)}"
 
 
 def spell_version(version: VersionSpec) -> str:

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import anyio
 
+from civsync.core.errors import RegistryError
 from civsync.core.events import Asked
-from civsync.core.questions import Question, QuestionAnswer
+from civsync.core.questions import AskPage, Question, QuestionAnswer
+from civsync.core.wording import search_key
 from civsync.decide.lookup import Asking
 from civsync.ports import Reporter, Source
 
@@ -21,7 +23,8 @@ async def converse(conversation: Asking[T], source: Source, report: Reporter, *,
     """Take the questions of `conversation` to `source` until it has its result.
 
     Raises what the source raises when there is no answer to be had (RegistryError,
-    WireError): a lock is made of whole answers or not at all.
+    WireError): a lock is made of whole answers or not at all. The subject of a refused search
+    is the key of its entry.
     """
     asked = 0
     try:
@@ -43,6 +46,11 @@ async def _ask_all(source: Source, questions: Sequence[Question]) -> tuple[Quest
     async def ask(index: int, question: Question) -> None:
         try:
             answers[index] = await source.answer(question)
+        except RegistryError as failure:
+            if isinstance(question, AskPage):
+                failure.subject = failure.subject or search_key(question.search)
+            failures.append(failure)
+            group.cancel_scope.cancel()
         except Exception as failure:  # noqa: BLE001 - carried out of the group unwrapped, below
             failures.append(failure)
             group.cancel_scope.cancel()

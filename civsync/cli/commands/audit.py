@@ -53,7 +53,7 @@ def command(context: Context, *, form: str, offline: bool) -> ExitCode:
         from civsync.decide.audit import audit
 
         conversation = audit(manifest.entries, lock, now=now)
-        found = ask(context, conversation, entries=len(manifest.entries))
+        found = ask(context, conversation, entries=manifest.entries)
     status = exit_of_findings(found)
     output = context.output
     if form == "json" or output.choice.json:

@@ -42,7 +42,7 @@ def command(context: Context, *, names: tuple[str, ...], exit_code: bool) -> int
     from civsync.cli.standing_text import standing_document, tell_standings
     from civsync.decide.outdated import standings
 
-    found = ask(context, standings(entries, lock, now=datetime.now(UTC)), entries=len(entries))
+    found = ask(context, standings(entries, lock, now=datetime.now(UTC)), entries=entries)
     pending = sum(bool(each.changes) for each in found)
     if context.output.choice.json:
         context.output.document(
