@@ -42,7 +42,7 @@ def standings(
     locked = {entry.key: entry for entry in lock.entries}
     ordered = sorted(entries, key=lambda entry: sort_key(entry.key))
     released = {entry.key for entry in ordered if _rests(entry, locked.get(entry.key), files, now)}
-    resolution, catalog = yield from resolve_and_show(
+    resolution, catalog, hits = yield from resolve_and_show(
         [replace(entry, hold=None) if entry.key in released else entry for entry in ordered],
         lock,
         now=now,
@@ -61,6 +61,9 @@ def standings(
             after=locked.get(entry.key) if entry.key in released else after.get(entry.key),
             failure=None if entry.key in released else failures.get(entry.key),
             kept=kept.get(entry.key, ""),
+            hits=frozenset(model.id for model in hits[entry.key].models)
+            if entry.key in hits
+            else frozenset(),
             catalog=catalog,
         ).standing()
         for entry in ordered
@@ -102,7 +105,8 @@ class _View:
     """One entry with all that is known of it.
 
     `after` is what an upgrade makes of it, `free` what it would be without its hold. `kept`
-    is why the resolver left it as it was, "" if it did not.
+    is why the resolver left it as it was, "" if it did not. `hits` are the models that its
+    search finds today, also those that must not be locked.
     """
 
     entry: Entry
@@ -112,6 +116,7 @@ class _View:
     free: LockedEntry | None
     failure: CivsyncError | None
     kept: str
+    hits: frozenset[int]
     catalog: Catalog
 
     def standing(self) -> Standing:
@@ -144,7 +149,7 @@ class _View:
 
     def _models(self, available: Iterable[VersionFacts]) -> list[int]:
         """Return the models in question: those of the entry, or those that were found."""
-        found = {each.model_id for each in (*available, *locked_facts(self.free))}
+        found = {each.model_id for each in (*available, *locked_facts(self.free))} | self.hits
         if not found and self.entry.request.model_id is not None:
             found.add(self.entry.request.model_id)
         return sorted(found)
@@ -201,6 +206,9 @@ class _View:
 
     def _fates(self, model_id: int, own: Sequence[VersionFacts]) -> Iterator[Reason]:
         """Say what became of locked versions that an upgrade would leave as they are."""
+        if self.entry.request.search is not None and model_id not in self.hits:
+            # The search does not find it now; whether Civitai shows it was not asked.
+            return
         before = {each.version_id for each in locked_facts(self.before)}
         for each in own:
             if each.version_id not in before:

@@ -55,14 +55,14 @@ def resolve(
     Failures of entries are values of the result; what the source raises for want of an
     answer goes through to the caller.
     """
-    resolution, _ = yield from resolve_and_show(entries, previous, now=now, upgrade=upgrade)
+    resolution, _, _ = yield from resolve_and_show(entries, previous, now=now, upgrade=upgrade)
     return resolution
 
 
 def resolve_and_show(
     entries: Sequence[Entry], previous: Lock, *, now: datetime, upgrade: Callable[[Entry], bool]
-) -> Asking[tuple[Resolution, Catalog]]:
-    """Return what `resolve` does, and all that was shown on the way."""
+) -> Asking[tuple[Resolution, Catalog, Mapping[str, Hits]]]:
+    """Return what `resolve` does, all that was shown on the way, and what searches found by key."""
     before = {locked.key: locked for locked in previous.entries}
     files = files_of(previous)
     cases = [
@@ -86,7 +86,7 @@ def resolve_and_show(
     yield from look_up([target for case in asking for target in case.targets], catalog)
     outcomes = [_outcome(case, catalog, hits.get(case.entry.key)) for case in cases]
     owners = yield from find_owners([link for outcome in outcomes for link in outcome.linked])
-    return _summary([_with_owners(outcome, owners) for outcome in outcomes]), catalog
+    return _summary([_with_owners(outcome, owners) for outcome in outcomes]), catalog, hits
 
 
 def _outcome(case: Case, catalog: Catalog, hits: Hits | None) -> Outcome:

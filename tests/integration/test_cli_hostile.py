@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from civsync.demo.registry import PaidAccess
 from support.shop import Shop, open_shop
 
 
@@ -36,3 +37,60 @@ def test_a_refused_search_is_told_with_its_line(shop: Shop, item: str, code: str
     assert "civsync.yaml:4:5: " in ran.err
     assert f"[{code}]" in ran.err
     assert shop.project.call("lock", "--json").json["error"]["subject"].startswith("?")
+
+
+def test_outdated_says_why_hits_of_a_search_are_left_out(shop: Shop) -> None:
+    free, denied, sold, pickle = shop.offer(2048, 2048, 2048, 2048)
+    denied.creator = "mal"
+    search(shop, "{types: [LORA]}", head="policy: {creators: {deny: [mal]}}\n")
+    sold.versions[0].paid_access = PaidAccess(ends_at="2999-01-01T00:00:00Z")
+    pickle.versions[0].files[0].name = "weights.ckpt"
+    pickle.versions[0].files[0].format = "PickleTensor"
+    assert shop.project.call("lock").status == 0
+
+    ran = shop.project.call("outdated")
+    (entry,) = shop.project.call("outdated", "--json").json["entries"]
+
+    assert "everything is current" not in ran.err
+    assert {(each["model_id"], each["why"]) for each in entry["reasons"]} == {
+        (denied.id, "policy"),
+        (sold.id, "early-access"),
+        (pickle.id, "policy"),
+    }
+    assert not entry["changes"]
+    assert free.id not in {each["model_id"] for each in entry["reasons"]}
+
+
+def test_outdated_says_why_a_locked_hit_would_be_given_up(shop: Shop) -> None:
+    stays, denied = shop.offer(2048, 2048)
+    search(shop, "{types: [LORA]}")
+    assert shop.project.call("lock").status == 0
+    denied.creator = "mal"
+    search(shop, "{types: [LORA]}", head="policy: {creators: {deny: [mal]}}\n")
+
+    (entry,) = shop.project.call("outdated", "--json").json["entries"]
+
+    assert entry["went"] == [denied.id]
+    assert {(each["model_id"], each["rule"]) for each in entry["reasons"]} == {
+        (denied.id, "policy.creators.deny")
+    }
+    assert stays.id not in entry["went"]
+
+
+def test_a_search_that_fails_says_nothing_of_models_that_nobody_asked_about(shop: Shop) -> None:
+    models = shop.offer(2048, 2048)
+    for model in models:
+        model.tags = ["style"]
+    # One that has the tag and is left out keeps the filter from being refused as unknown.
+    search(shop, "{tag: style, exclude: {creators: [keeper]}}")
+    (keeper,) = shop.offer(2048)
+    keeper.tags, keeper.creator = ["style"], "keeper"
+    assert shop.project.call("lock").status == 0
+    for model in models:
+        model.tags = []
+
+    ran = shop.project.call("outdated", "--json")
+
+    (entry,) = ran.json["entries"]
+    assert ran.status == 8
+    assert [each["why"] for each in entry["reasons"]] == ["failed"]
