@@ -24,7 +24,7 @@ from civsync.decide.differences import changes_between
 from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness
 from civsync.decide.unhashed import unhashed_files
-from civsync.documents.lock import read_lock, write_lock
+from civsync.documents.lock import in_file_order, read_lock, write_lock
 
 if TYPE_CHECKING:
     from civsync.decide.notes import Note
@@ -135,7 +135,8 @@ def mend(
             failures = tuple((asked[key], error) for key, error in recorded.failures)
             return Locking(lock=previous or Lock(), previous=previous, failures=failures)
         entries = recorded.entries
-    lock = Lock(entries=entries)
+    # What was read is compared with it, and the same files in another order are no change.
+    lock = in_file_order(Lock(entries=entries))
     return Locking(
         lock=lock,
         previous=previous,

@@ -6,7 +6,7 @@ files that some disk would take for one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from civsync.core.codes import Code
@@ -97,6 +97,16 @@ def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) ->
     return Lock(entries=entries)
 
 
+def in_file_order(lock: Lock) -> Lock:
+    """Return `lock` as reading its own text gives it: entries by key, files by path."""
+    return Lock(
+        entries=tuple(
+            entry if (files := _by_path(entry)) == entry.files else replace(entry, files=files)
+            for entry in sorted(lock.entries, key=lambda entry: sort_key(entry.key))
+        )
+    )
+
+
 def write_lock(lock: Lock) -> bytes:
     """Return the one text of `lock`: sorted, indented, one key a line, ending in a newline.
 
@@ -128,8 +138,12 @@ def _entry(entry: LockedEntry) -> _Entry:
         priority=entry.priority,
         gone=entry.gone,
         waiting=entry.waiting,
-        files=tuple(sorted(entry.files, key=lambda file: (file.path, file.file_id))),
+        files=_by_path(entry),
     )
+
+
+def _by_path(entry: LockedEntry) -> tuple[LockedFile, ...]:
+    return tuple(sorted(entry.files, key=lambda file: (file.path, file.file_id)))
 
 
 def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:

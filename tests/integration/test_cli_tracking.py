@@ -469,3 +469,26 @@ def test_an_upgrade_keeps_what_is_allowed_where_the_new_one_is_not_and_says_so(
     assert "`policy.max_size: 10,000`" in said
     assert "the locked files stay as they are" in said
     assert latest.project.lock.read_bytes() == before
+
+
+def test_an_upgrade_that_finds_the_same_files_writes_nothing_in_whatever_order_they_come(
+    latest: World,
+) -> None:
+    for number, name in ((5001, "z"), (5002, "a")):
+        model = latest.registry.add_model(name, id=number, tags=["pair"])
+        for at in range(2):
+            version = model.add_version(f"v{at}", base_model="SD 1.5")
+            version.add_file(f"{name}{at}.safetensors")
+    latest.project.manifest.write_text(
+        "version: 1\nsearches:\n  - {tag: pair, versions: all}\n", encoding="utf-8"
+    )
+    latest.lock()
+    before = latest.project.lock.stat().st_mtime_ns
+
+    said = latest.lock("--upgrade")
+
+    assert "civsync.lock is up to date" in said
+    assert "Wrote" not in said
+    assert latest.project.lock.stat().st_mtime_ns == before
+    document = latest.project.call("lock", "-U", "--json").json
+    assert (document["changed"], document["changes"]) == (False, [])
