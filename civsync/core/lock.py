@@ -111,6 +111,10 @@ class Lock:
             for file in entry.files:
                 yield entry, file
 
+    def by_path(self) -> dict[SafePath, LockedFile]:
+        """Return every file once, also one that several entries want."""
+        return {file.path: file for _, file in self.files()}
+
     def entry(self, key: str) -> LockedEntry | None:
         """Return the entry with this key, if there is one."""
         for entry in self.entries:

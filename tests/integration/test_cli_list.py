@@ -137,3 +137,25 @@ def test_hold_groups_gone_and_waiting_are_told(project: Project) -> None:
     out = project.call("list", "loras/paper_kites.safetensors").out
     for words in ("v2 is too dark", "style", "did not know it any more", "v2.0 early is in early"):
         assert words in out
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Project:
+    """Two entries that want the same file, locked."""
+    project = Project(tmp_path)
+    project.write("model: 967204", "{model: 967204, version: all}")
+    with serve(demo_registry()) as served:
+        ran = project.call("lock", env={"CIVSYNC_API_URL": served.api_url})
+        assert ran.status == 0, ran.err
+        assert "2 entries, 1 file, 288.0 KiB" in ran.err
+    return project
+
+
+def test_a_file_that_two_entries_want_is_listed_and_counted_once(shared: Project) -> None:
+    assert shared.call("list").out.splitlines() == [
+        " 288.0 KiB  loras/inkwash_garden.safetensors  Ink Wash Garden · v1.0",
+        " 288.0 KiB  1 file",
+    ]
+    assert "1 file of 2 entries: nothing found" in shared.call("audit", "--offline").err
+    wanting = [file["entry"] for file in shared.call("list", "--json").json["files"]]
+    assert wanting == ["967204@all", "967204@latest"]

@@ -64,7 +64,7 @@ def command(context: Context, *, form: str, offline: bool) -> ExitCode:
                 "offline": offline,
                 "exit": int(status),
                 "entries": len(lock.entries),
-                "files": sum(1 for _ in lock.files()),
+                "files": len(lock.by_path()),
                 "errors": counts[Severity.ERROR],
                 "warnings": counts[Severity.WARNING],
                 "notes": counts[Severity.NOTE],
@@ -101,7 +101,7 @@ def _tell(output: Output, lock: Lock, found: Sequence[Finding]) -> None:
         path = f" {show(each.file.path)}:" if each.file else f" {show(each.entry)}:"
         label = output.paint(f"{each.severity}:", _COLORS[each.severity], to_stdout=True)
         output.data(f"{show(where)}{label}{path} {show(each.message)} [{each.rule}]")
-    files = count_text(sum(1 for _ in lock.files()), "file")
+    files = count_text(len(lock.by_path()), "file")
     entries = count_text(len(lock.entries), "entry")
     counts = Counter(each.severity for each in found)
     told = [count_text(counts[kind], kind) for kind in Severity if counts[kind]]

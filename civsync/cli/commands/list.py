@@ -143,11 +143,16 @@ def _why(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
 
 
 def _lines(lock: Lock, sort: str, output: Output) -> Iterable[str]:
-    rows = []
-    for entry, file in lock.files():
-        origin = f"{file.model} · {file.version}"
-        gone = "  (gone from Civitai)" if entry.gone else ""
-        rows.append((file.path, file.size, show(origin) + gone))
+    gone = {file.path for entry, file in lock.files() if entry.gone}
+    rows = [
+        (
+            path,
+            file.size,
+            show(f"{file.model} · {file.version}")
+            + ("  (gone from Civitai)" if path in gone else ""),
+        )
+        for path, file in lock.by_path().items()
+    ]
     rows.sort(key=lambda row: (-row[1], row[0]) if sort == "size" else (0, row[0]))
     width = min(72, max((len(show(path)) for path, _, _ in rows), default=0))
     for path, size, origin in rows:

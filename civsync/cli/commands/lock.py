@@ -73,7 +73,7 @@ def command(
         return locking.exit
     written = not dry_run and write_if_changed(project, locking)
     changes = changes_between(locking.previous or Lock(), locking.lock)
-    files = [file for _, file in locking.lock.files()]
+    files = locking.lock.by_path().values()
     if output.choice.json:
         output.document(
             "civsync.lock-run",
