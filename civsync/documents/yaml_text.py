@@ -73,6 +73,9 @@ _NOT_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
+_MARKER: Final = re.compile(r"^<{7}(?: [^\r\n]*)?$", re.MULTILINE)
+"""The first line of a conflict as git writes it, which no YAML that can be read begins with."""
+
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
@@ -142,6 +145,10 @@ class _Reading:
         try:
             yield from yaml.parse(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
+            if marker := _MARKER.search(text):
+                message = f"a merge conflict is not settled here: {marker[0].strip()[:40]}"
+                hint = "Keep the lines that are right, and remove the three markers."
+                self._fail(message, *_position(text, marker.start()), hint)
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
             context = f" {error.context}" if error.context else ""

@@ -186,3 +186,13 @@ def test_depth_up_to_the_cap_is_read() -> None:
 def test_a_text_that_holds_nothing_is_no_fault_of_yaml(text: str) -> None:
     read = parse_yaml(text, name="x.yaml")
     assert (read.root, read.problems) == (None, ())
+
+
+def test_a_conflict_that_git_left_is_called_one_at_its_first_marker() -> None:
+    text = "a: 1\nb:\n  - 1\n<<<<<<< HEAD\n  - 2\n=======\n  - 3\n>>>>>>> theirs\n"
+
+    [problem] = parse_yaml(text, name="x.yaml").problems
+
+    assert problem.message == "a merge conflict is not settled here: <<<<<<< HEAD"
+    assert (problem.place.line, problem.place.column) == (4, 1)
+    assert problem.hint == "Keep the lines that are right, and remove the three markers."
