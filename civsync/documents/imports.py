@@ -15,6 +15,8 @@ from civsync.core.limits import MANIFEST_BYTES
 from civsync.documents.nodes import Mapping, Node, Scalar, Sequence
 from civsync.documents.yaml_text import parse_yaml
 
+_MODELS_BLOCK: Final = re.compile(rb"^models:[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+
 _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}")
 
 
@@ -39,6 +41,11 @@ def read_links(data: bytes, *, name: str) -> tuple[Named, ...]:
     text = _decoded(data, name)
     lines = ((number, _without_comment(line)) for number, line in enumerate(_lines(text), start=1))
     return tuple(Named(name=line, line=number, link=line) for number, line in lines if line)
+
+
+def holds_comfy_lock(data: bytes) -> bool:
+    """Tell whether a text that should be a list of links has the block of a comfy-lock."""
+    return _MODELS_BLOCK.search(data[:MANIFEST_BYTES]) is not None
 
 
 def read_comfy_lock(data: bytes, *, name: str) -> tuple[Named, ...]:

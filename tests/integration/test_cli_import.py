@@ -54,10 +54,10 @@ def test_every_line_becomes_an_entry_once_and_the_rest_stays_as_it_is(
         '  - "https://civitai.com/models/1204385?modelVersionId=1401876#versions"\n'
         "  - urn:air:sdxl:lora:civitai:1133590@1276310\n"
     )
-    assert f"list.txt:5: {WASH}: it is there: civsync.yaml:4:5" in ran.err
-    assert "list.txt:7: https://civitai.com/api/download/models/1401876: it is there: line 3" in (
-        ran.err
-    )
+    assert f"list.txt:5: {WASH}: listed already, in civsync.yaml:4:5" in ran.err
+    assert (
+        "list.txt:7: https://civitai.com/api/download/models/1401876: listed already, in line 3"
+    ) in ran.err
     assert "Added 2 entries to civsync.yaml; now run `civsync lock`." in ran.err
     assert served.requests == []
     assert project.call("lock").status == 0
@@ -200,3 +200,29 @@ def test_what_is_no_comfy_lock_is_refused(project: Project, text: str) -> None:
     ran = project.call("import", "--format", "comfy-lock", listed(project, text))
     assert ran.status == 65, ran.err
     assert project.manifest.read_bytes() == before
+
+
+def test_a_comfy_lock_that_is_read_as_a_list_of_links_says_which_format_it_is(
+    project: Project,
+) -> None:
+    before = project.manifest.read_text()
+    text = f"custom_nodes: []\nmodels:\n  - model: a.safetensors\n    url: {PAGE}\n"
+    ran = project.call("import", listed(project, text, "comfy-lock.yaml"))
+
+    assert ran.status == 64
+    assert "comfy-lock.yaml: this is YAML with `models:`, not a list of links" in ran.err
+    assert "civsync import --format comfy-lock comfy-lock.yaml" in ran.err
+    assert len(ran.err.splitlines()) < 5
+    assert project.manifest.read_text() == before
+
+
+@pytest.mark.parametrize("line", ["402977", "foo"], ids=["a number", "a word"])
+def test_a_hint_about_a_line_names_no_flag_that_import_does_not_have(
+    project: Project, line: str
+) -> None:
+    ran = project.call("import", listed(project, line + "\n"))
+
+    assert ran.status == 65
+    assert "list.txt:1: " in ran.err
+    assert "hint: Write " in ran.err
+    assert "--model" not in ran.err

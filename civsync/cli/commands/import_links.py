@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,10 +17,16 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import DocumentError, Place, Problem, UserError
 from civsync.core.limits import MANIFEST_BYTES
 from civsync.decide.by_hash import Whereabouts, find_by_hash
-from civsync.documents.imports import Named, read_comfy_lock, read_links
+from civsync.documents.imports import Named, holds_comfy_lock, read_comfy_lock, read_links
 from civsync.documents.links import LinkError, parse_target
 from civsync.documents.manifest import identity_of
 from civsync.documents.manifest_edit import add_entries
+
+_HINTS: Final = {
+    Code.AMBIGUOUS_ID: "Write a page's address, with ?modelVersionId= for one version.",
+    Code.BAD_LINK: "Write the address of the model's page, or an AIR; `#` begins a comment.",
+}
+"""What helps in a list, where there are no flags as `civsync add` has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,13 @@ def command(context: Context, *, file: str, style: str) -> ExitCode:
     name = "standard input" if file == "-" else file
     data = _read(file)
     if style == "links":
+        if holds_comfy_lock(data):
+            raise UserError(
+                Code.USAGE,
+                "this is YAML with `models:`, not a list of links",
+                subject=name,
+                hint=f"Run `civsync import --format comfy-lock {file}`.",
+            )
         named = read_links(data, name=name)
         found = _judge(context, opened, name, named)
     else:
@@ -96,9 +110,8 @@ def _judge(context: Context, opened: Opened, name: str, named: Sequence[Named]) 
             pairs.append((each, wish))
         except UserError as error:
             place = Place(document=name, line=each.line)
-            problems.append(
-                Problem(code=error.code, message=error.message, place=place, hint=error.hint)
-            )
+            hint = _HINTS.get(error.code, error.hint)
+            problems.append(Problem(code=error.code, message=error.message, place=place, hint=hint))
     if problems:
         raise DocumentError(problems)
     return _without_known(opened, pairs)
@@ -149,14 +162,14 @@ def _why_left(named: Named) -> str:
 
 def _without_known(opened: Opened, pairs: Iterable[tuple[Named, Wish]]) -> _Sorted:
     """Leave out what the manifest, or the list itself, has already."""
-    known = {identity_of(entry): str(entry.place) for entry in opened.manifest.entries}
+    known = {identity_of(entry): f"in {entry.place}" for entry in opened.manifest.entries}
     found = _Sorted(wishes=[], skipped=[], left=[])
     for named, wish in pairs:
         identity = identity_of(wish.entry)
         if identity in known:
-            found.skipped.append(_Passed(named=named, why=f"it is there: {known[identity]}"))
+            found.skipped.append(_Passed(named=named, why=f"listed already, {known[identity]}"))
             continue
-        known[identity] = f"line {named.line}"
+        known[identity] = f"in line {named.line}"
         found.wishes.append(wish)
     return found
 
