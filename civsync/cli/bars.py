@@ -17,10 +17,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from civsync.cli.output import Output, show, size_text
+from civsync.cli.output import Output, count_text, show, size_text
 from civsync.cli.progress import tell_common
 from civsync.cli.tally import Tally
 from civsync.core.events import (
+    Asked,
     Event,
     FileDone,
     FileFailed,
@@ -41,6 +42,7 @@ class LiveBars:
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._whole: TaskID | None = None
+        self._asking: TaskID | None = None
         self._hashing: TaskID | None = None
         self._files: dict[SafePath, TaskID] = {}
         self._tally = Tally()
@@ -49,7 +51,7 @@ class LiveBars:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            DownloadColumn(binary_units=True),
+            _Bytes(binary_units=True),
             _Speed(),
             TimeRemainingColumn(compact=True),
             console=Console(
@@ -81,7 +83,15 @@ class LiveBars:
 
     def _draw(self, progress: Progress, event: Event) -> None:
         match event:
+            case Asked(requests=requests):
+                text = f"asking Civitai, {count_text(requests, 'answer')} so far"
+                if self._asking is None:
+                    self._asking = progress.add_task(text, total=None, has_bytes=False)
+                progress.update(self._asking, description=text)
             case Planned() | Recording():
+                if self._asking is not None:
+                    progress.remove_task(self._asking)
+                    self._asking = None
                 if self._hashing is not None:
                     progress.remove_task(self._hashing)
                     self._hashing = None
@@ -108,6 +118,13 @@ class LiveBars:
                 completed=self._tally.bytes_received,
                 total=self._tally.total - self._tally.bytes_found,
             )
+
+
+class _Bytes(DownloadColumn):
+    """Bytes of bytes; nothing for what is not counted in bytes."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields.get("has_bytes", True) else Text("")
 
 
 class _Speed(ProgressColumn):

@@ -9,7 +9,7 @@ from civsync.core.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The resolver has put `requests` questions so far, for a manifest of `entries` entries."""
+    """So many `requests` are answered, for `entries` entries; the first event tells of none."""
 
     requests: int
     entries: int

@@ -4,7 +4,7 @@ Several questions are asked at a time; which ones, and what the answers mean, is
 here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -26,20 +26,26 @@ async def converse(conversation: Asking[T], source: Source, report: Reporter, *,
     WireError): a lock is made of whole answers or not at all. The subject of a refused search
     is the key of its entry.
     """
-    asked = 0
+    answered = 0
+
+    def count() -> None:
+        nonlocal answered
+        answered += 1
+        report(Asked(requests=answered, entries=entries))
+
     try:
         questions = next(conversation)
+        report(Asked(requests=0, entries=entries))
         while True:
-            answers = await _ask_all(source, questions)
-            asked += len(questions)
-            report(Asked(requests=asked, entries=entries))
-            questions = conversation.send(answers)
+            questions = conversation.send(await _ask_all(source, questions, count))
     except StopIteration as end:
         result: T = end.value
         return result
 
 
-async def _ask_all(source: Source, questions: Sequence[Question]) -> tuple[QuestionAnswer, ...]:
+async def _ask_all(
+    source: Source, questions: Sequence[Question], count: Callable[[], None]
+) -> tuple[QuestionAnswer, ...]:
     answers: list[QuestionAnswer | None] = [None] * len(questions)
     failures: list[Exception] = []
 
@@ -54,6 +60,8 @@ async def _ask_all(source: Source, questions: Sequence[Question]) -> tuple[Quest
         except Exception as failure:  # noqa: BLE001 - carried out of the group unwrapped, below
             failures.append(failure)
             group.cancel_scope.cancel()
+        else:
+            count()
 
     async with anyio.create_task_group() as group:
         for index, question in enumerate(questions):

@@ -175,3 +175,15 @@ def test_a_terminal_without_unicode_is_no_crash(project: Project) -> None:
     seen = on_terminal(project, "sync", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert (seen.status, seen.text.isascii()) == (0, True)
     assert "3 downloaded in " in seen.text
+
+
+def test_a_terminal_shows_that_civitai_is_being_asked_and_nothing_of_it_stays(
+    project: Project,
+) -> None:
+    seen = on_terminal(project, "lock", "--upgrade")
+
+    assert seen.status == 0
+    plain = COLOR.sub("", seen.text).replace(f"{ESC}[0m", "")
+    assert "asking Civitai, " in plain
+    assert " bytes" not in plain
+    assert "asking" not in plain[plain.rindex(f"{ESC}[?25h") :]
