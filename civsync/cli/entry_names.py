@@ -7,6 +7,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
 from civsync.core.request import ById, Entry, Manifest
+from civsync.documents.hints import did_you_mean
 from civsync.documents.links import LinkError, Target, parse_target
 
 _SHOWN = 10
@@ -27,7 +28,7 @@ def entries_named(name: str, manifest: Manifest, lock: Lock | None) -> tuple[Ent
         or _called(name, entries, lock or Lock())
     )
     if not found:
-        hint = f"The entries are {_listed(entries)}." if entries else "The manifest has none."
+        hint = _hint(name, entries, lock or Lock())
         raise UserError(Code.USAGE, f"no entry is called {name!r}", hint=hint)
     return tuple(found)
 
@@ -68,6 +69,17 @@ def _called(name: str, entries: Sequence[Entry], lock: Lock) -> list[Entry]:
         if not locked.is_search and any(file.model.casefold() == folded for file in locked.files)
     }
     return [entry for entry in entries if entry.key in keys]
+
+
+def _hint(name: str, entries: Sequence[Entry], lock: Lock) -> str:
+    if not entries:
+        return "The manifest has none."
+    names = [file.model for locked, file in lock.files() if not locked.is_search]
+    known = [*names, *(entry.key for entry in entries)]
+    folded = name.casefold()
+    part_of = [each for each in known if len(folded) > 2 and folded in each.casefold()]
+    meant = f"Did you mean `{part_of[0]}`?" if part_of else did_you_mean(name, known)
+    return meant or f"The entries are {_listed(entries)}."
 
 
 def _listed(entries: Sequence[Entry]) -> str:

@@ -36,7 +36,8 @@ def tell_standings(found: Sequence[Standing], output: Output) -> None:
     pending = sum(bool(each.changes) for each in found)
     rest = sum(not each.changes and not each.is_current for each in found)
     summary = [f"an upgrade would change {count_text(pending, 'entry')}"] if pending else []
-    summary += [f"{count_text(rest, 'entry')} not current would stay"] if rest else []
+    if rest:
+        summary.append(f"{count_text(rest, 'entry')} would stay behind, for the reason shown")
     output.talk(", ".join(summary))
     if pending:
         output.talk("Run `civsync lock --upgrade`, then `civsync sync`.")

@@ -59,7 +59,7 @@ def wishes_of(
         if not isinstance(version, int):
             raise UserError(
                 Code.USAGE,
-                "nothing to add is named",
+                "nothing is named that could be added",
                 hint="Give links, AIRs, --model ID, or --version ID.",
             )
         return (_wish(f"--version {version}", keys),)

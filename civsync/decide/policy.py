@@ -92,7 +92,7 @@ def enforce(file: LockedFile, policy: Policy) -> None:
     """
     found = breaches(file, policy)
     if found:
-        rules = "; ".join(f"`{each.rule}: {each.wanted}`, but {each.found}" for each in found)
+        rules = "; ".join(f"`{each.rule}: {each.wanted}` ({each.found})" for each in found)
         raise UserError(
             Code.POLICY_DENIED,
             f"file {file.file_id} {file.name} of version {file.version_id} is against {rules}",

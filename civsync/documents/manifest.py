@@ -271,7 +271,7 @@ class _Reading:
             return
         for key in NOT_INCLUDED:
             if pair := node.pair(key):
-                message = f"`{key}` belongs into the manifest that includes this one"
+                message = f"`{key}` belongs in the manifest that includes this one"
                 findings.add(Code.MANIFEST_INVALID, message, pair, key, f"Move it to {chain[0]}.")
         prefer = read_preference(node.get("prefer"), "prefer", findings, defaults.prefer)
         self._take(node, (*chain, path), replace(defaults, prefer=prefer), findings)

@@ -142,8 +142,8 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
     "slip in a link": ([f"{PAGE}/{TERN}?type=Modl"], 65, "Did you mean"),
     "two versions": ([f"{PAGE}/1?modelVersionId=2", "--version", "3"], 64, "the link is to"),
     "one version of two": ([f"{PAGE}/1", f"{PAGE}/2", "--version", "3"], 64, "one by one"),
-    "nothing": ([], 64, "nothing to add is named"),
-    "a name alone": (["--version", "newest"], 64, "nothing to add is named"),
+    "nothing": ([], 64, "nothing is named that could be added"),
+    "a name alone": (["--version", "newest"], 64, "nothing is named that could be added"),
     "file type": ([f"{PAGE}/{TERN}", "--file", "Modell"], 64, "Did you mean Model?"),
     "model 0": (["--model", "0"], 65, "`model` must be at least 1"),
     "no version": ([f"{PAGE}/{TERN}", "--version", " "], 65, "`version` is empty"),
@@ -415,3 +415,21 @@ def test_ends_of_lines_and_a_byte_order_mark_stay_as_they_are(project: Project) 
     assert project.manifest.read_bytes() == windows.replace(b"# the end", new.encode())
     assert project.run("remove", str(LANTERN), "--no-sync").status == 0
     assert project.manifest.read_bytes() == windows
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("harborphoto", "Harbor Photo"),
+        ("harbor", "Harbor Photo"),
+        ("843127@latst", "843127@latest"),
+    ],
+    ids=["letters", "a part", "a key"],
+)
+def test_a_name_that_is_nearly_one_is_offered(project: Project, name: str, meant: str) -> None:
+    well(project, "lock")
+    ran = project.call("hold", name)
+
+    assert ran.status == 64
+    assert f"no entry is called '{name}'" in ran.err
+    assert f"hint: Did you mean `{meant}`?" in ran.err

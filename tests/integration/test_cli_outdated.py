@@ -79,7 +79,7 @@ def test_every_reason_is_in_the_table(shop: Shop) -> None:
     too_new = f"v2 is too new for exclude_newer: 7 days, allowed from {allowed}"
     too_large = (
         f"v2: file {file.id} {file.name} of version {large.versions[0].id} is against"
-        " `policy.max_size: 5,000`, but it has 9,000 bytes"
+        " `policy.max_size: 5,000` (it has 9,000 bytes)"
     )
     table = {row[0]: [cell.strip() for cell in row[1:]] for row in rows(ran.out)}
     assert table == {
@@ -92,7 +92,7 @@ def test_every_reason_is_in_the_table(shop: Shop) -> None:
         "Gone": ["v1", "v1", "-", "gone from Civitai; the locked files stay wanted"],
         "Archived": ["v1", "v1", "v1", "archived by its creator; nothing of it can be downloaded"],
     }
-    assert "an upgrade would change 2 entries, 5 entries not current would stay" in ran.err
+    assert "an upgrade would change 2 entries, 5 entries would stay behind" in ran.err
     assert shop.project.lock.read_bytes() == before
 
     shown = shop.project.call("outdated", "--json").json

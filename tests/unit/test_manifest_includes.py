@@ -169,7 +169,7 @@ def test_an_included_manifest_cannot_speak_for_the_whole(head: str, key: str) ->
     (problem,) = problems_of(manifest(include="a.yaml"), load=folder.load)
     place = problem.place
     assert (problem.code, str(place), place.key) == (Code.MANIFEST_INVALID, "a.yaml:2:1", key)
-    assert problem.message == f"`{key}` belongs into the manifest that includes this one"
+    assert problem.message == f"`{key}` belongs in the manifest that includes this one"
     assert problem.hint == "Move it to civsync.yaml."
     assert key in NOT_INCLUDED
 

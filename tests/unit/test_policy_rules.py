@@ -127,11 +127,11 @@ class TestRules:
         [(_, error)] = result.failures
         assert error.message == (
             "file 400 a.safetensors of version 40 is against"
-            " `policy.license: commercial-sell`, but the creator allows commercial-image;"
-            " `policy.nsfw: PG`, but it is rated X;"
-            " `policy.max_size: 10`, but it has 1,000 bytes;"
-            " `policy.creators.allow: bob`, but it is by ann;"
-            " `policy.creators.deny: ann`, but it is by ann"
+            " `policy.license: commercial-sell` (the creator allows commercial-image);"
+            " `policy.nsfw: PG` (it is rated X);"
+            " `policy.max_size: 10` (it has 1,000 bytes);"
+            " `policy.creators.allow: bob` (it is by ann);"
+            " `policy.creators.deny: ann` (it is by ann)"
         )
         assert str(error.place) == "civsync.yaml:1:1"
         assert error.exit is ExitCode.INVALID
