@@ -128,7 +128,11 @@ def record_file(
         published_at=version.published_at or "",
     )
     locked = _with_version(locked, known.versions.get(version.id), fresh=fresh)
-    return _with_model(locked, known.models.get(model.id), fresh=fresh, whole=model.whole), remarks
+    locked = _with_model(locked, known.models.get(model.id), fresh=fresh, whole=model.whole)
+    if before is not None and replace(locked, path=before.path) == before:
+        # The very value: an upgrade that changes little then holds a large lock once.
+        return before, remarks
+    return locked, remarks
 
 
 def _with_model(
