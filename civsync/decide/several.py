@@ -5,6 +5,7 @@ and told, and never fails the others.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from civsync.core.codes import Code
@@ -12,6 +13,7 @@ from civsync.core.errors import RegistryError, SafetyError, UserError
 from civsync.core.limits import SEARCH_MODELS
 from civsync.core.lock import LockedEntry, Waiting
 from civsync.core.request import ById
+from civsync.core.wording import SEARCH_FACTS
 from civsync.decide.case import Case, lost_versions, many_for, narrow, parts_of
 from civsync.decide.lookup import Catalog
 from civsync.decide.notes import Note
@@ -32,10 +34,31 @@ def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
         )
     if not hits.models:
         raise SafetyError(Code.SEARCH_EMPTY, "the search finds nothing")
-    text = _cut(hits, None if search is None else search.limit)
+    limit = None if search is None else search.limit
+    text = _cut(hits, limit)
+    broken = hits.more and (limit is None or len(hits.models) < limit)
+    found = {model.id for model in hits.models}
+    stay = _unreached(case, found, limit) if broken else []
+    if stay:
+        text += "; what was found before stays"
     notes = [Note(code="search-cut", entry=case.entry.key, message=text)] if text else []
-    parts = parts_of(case, sorted(model.id for model in hits.models))
-    return _united(case, [_part(part, catalog) for part in parts], notes)
+    parts = [_part(part, catalog) for part in parts_of(case, sorted(found))]
+    return _united(case, [*parts, *stay], notes)
+
+
+def _unreached(case: Case, found: AbstractSet[int], limit: int | None) -> list[Outcome]:
+    """Return what is locked of models that a listing which broke off did not come to.
+
+    That it did not show them proves nothing. They go where the search itself was changed.
+    """
+    if case.changes & SEARCH_FACTS:
+        return []
+    stay = [
+        Outcome(case=part, locked=part.before)
+        for part in parts_of(case)
+        if part.satisfied and part.request.model_id not in found
+    ]
+    return stay if limit is None else stay[: max(0, limit - len(found))]
 
 
 def _cut(hits: Hits, limit: int | None) -> str:

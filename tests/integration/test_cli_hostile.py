@@ -1,10 +1,12 @@
 """What an impatient user, a platform engineer and an attacker try with issue-sized manifests."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from civsync.demo.faults import Answer, Fault
 from civsync.demo.registry import PaidAccess
 from support.shop import Shop, open_shop
 
@@ -94,3 +96,49 @@ def test_a_search_that_fails_says_nothing_of_models_that_nobody_asked_about(shop
     (entry,) = ran.json["entries"]
     assert ran.status == 8
     assert [each["why"] for each in entry["reasons"]] == ["failed"]
+
+
+def broken_off(shop: Shop) -> None:
+    """Let the second page of every search from now on be empty, and lead to itself."""
+    (cursor,) = {each.query["cursor"][0] for each in shop.served.requests if "cursor" in each.query}
+    body = json.dumps({"items": [], "metadata": {"nextCursor": cursor}}).encode()
+    page = Answer(200, (("Content-Type", "application/json"),), body)
+    shop.registry.faults.add(Fault(does=page, path="cursor=", times=None))
+
+
+def locked_models(shop: Shop) -> set[int]:
+    (entry,) = json.loads(shop.project.lock.read_text("utf-8"))["entries"]
+    return {file["model_id"] for file in entry["files"]}
+
+
+def test_a_listing_that_breaks_off_gives_up_no_locked_hit(shop: Shop) -> None:
+    models = shop.offer(*[2048] * 6)
+    for model in models[-2:]:
+        model.creator = "other"
+    search(shop, "{types: [LORA], sort: Newest, limit: 4, exclude: {creators: [other]}}")
+    assert shop.project.call("lock").status == 0
+    before = shop.project.lock.read_bytes()
+    assert locked_models(shop) == {model.id for model in models[:4]}
+    broken_off(shop)
+
+    ran = shop.project.call("lock", "--upgrade")
+
+    assert "civsync.yaml:3:5: Civitai's listing did not end after 2 models" in ran.err
+    assert "what was found before stays" in ran.err
+    assert shop.project.lock.read_bytes() == before
+
+
+def test_what_an_excluded_creator_made_goes_even_if_the_listing_breaks_off(shop: Shop) -> None:
+    models = shop.offer(*[2048] * 6)
+    for model in models[-2:]:
+        model.creator = "other"
+    search(shop, "{types: [LORA], sort: Newest, limit: 4, exclude: {creators: [other]}}")
+    assert shop.project.call("lock").status == 0
+    broken_off(shop)
+    ids = [model.id for model in models]
+    left_out = f"{{models: {ids[:2]}, creators: [other]}}"
+    search(shop, f"{{types: [LORA], sort: Newest, limit: 4, exclude: {left_out}}}")
+
+    assert shop.project.call("lock").status == 0
+
+    assert locked_models(shop) == set(ids[2:4])
