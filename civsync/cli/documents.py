@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from civsync.cli.settings import Project
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.limits import LOCK_BYTES
 
 if TYPE_CHECKING:
     from civsync.core.lock import Lock
@@ -19,15 +20,24 @@ if TYPE_CHECKING:
 def read_bytes(path: Path) -> bytes | None:
     """Return a file's content, or None if it is not there.
 
-    Raises UserError for anything that is there but cannot be read.
+    Raises UserError for anything that is there but cannot be read, or is too large for any
+    document: nothing is taken into memory to find that out.
     """
     try:
-        if stat.S_ISFIFO(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             raise UserError(
                 Code.CONFIG_INVALID,
-                "it is a pipe, and reading it could wait for ever",
+                "it is a pipe or a device, and reading it could go on for ever",
                 subject=str(path),
                 hint="Name a file.",
+            )
+        if status.st_size > LOCK_BYTES:
+            raise UserError(
+                Code.CONFIG_INVALID,
+                f"it has {status.st_size:,} bytes, and no document of civsync is that large",
+                subject=str(path),
+                hint="Restore it from version control, or name another file.",
             )
         return path.read_bytes()
     except FileNotFoundError:
