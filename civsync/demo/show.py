@@ -31,7 +31,7 @@ prefer:
   size: [pruned, full]
 
 models:
-  - model: 1204385            # a checkpoint; its oldest version, pinned
+  - model: 1204385            # a checkpoint that has three versions
     version: 1401876
   - model: 843127             # four builds of one checkpoint: of the pruned ones `prefer`
     files:                    # picks fp16; its VAE goes to the folder of VAEs
