@@ -101,7 +101,7 @@ class Api:
     def _list(self, request: Request, token: str | None) -> Reply:
         if token is None and {"favorites", "hidden"} & request.query.keys():
             return json_reply(401, _UNAUTHORIZED, cache=_PUBLIC)
-        reply = list_models(self._registry, self._shapes, request, self._address())
+        reply = list_models(self._registry, self._shapes, request, self._address(), token)
         reply.headers.append(("Cache-Control", _PUBLIC if token is None else _PERSONAL))
         return reply
 
@@ -128,7 +128,8 @@ class Api:
         model = self._registry.models.get(number)
         if model is None or not shown_alone(model):
             return json_reply(404, {"error": f"No model with id {number}"}, cache=_PUBLIC)
-        return json_reply(200, self._shapes.single_model(model), cache=_PUBLIC)
+        shapes = self._shapes
+        return json_reply(200, None, text=shapes.text(shapes.single_model(model)), cache=_PUBLIC)
 
     def _version(self, text: str, token: str | None) -> Reply:
         cache = _PUBLIC if token is None else _PERSONAL

@@ -109,9 +109,16 @@ def reply_head(status: int, headers: Headers) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def json_reply(status: int, value: object, *, cache: str | None = None) -> Reply:
-    """Answer with JSON, written as the real server writes it: compact UTF-8."""
-    raw = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+def json_text(value: object) -> str:
+    """Write JSON as the real server does: compact, and not in ASCII alone."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def json_reply(
+    status: int, value: object, *, cache: str | None = None, text: str | None = None
+) -> Reply:
+    """Answer with `value` as JSON, or with a `text` that is JSON already."""
+    raw = (json_text(value) if text is None else text).encode()
     headers = [("Content-Type", "application/json; charset=utf-8")]
     if cache is not None:
         headers.append(("Cache-Control", cache))

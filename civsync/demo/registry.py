@@ -169,6 +169,9 @@ class Model:
     description: str | None = "<p>Made for the demo.</p>"
     downloads: int = 100
     thumbs_up: int = 10
+    comments: int = 0
+    collected: int = 0
+    pictures: int = 0
     hidden_from_batches: bool = False
     versions: list[Version] = field(default_factory=list)
 
@@ -188,10 +191,20 @@ class Model:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Registry:
-    """All models, who may ask, and the switches of the servers that show them."""
+    """All models, who may ask, and the switches of the servers that show them.
+
+    `favorites` are ids of models by token. `api_latency` is how many seconds each answer of
+    the API waits. `pad_bytes_per_model` are bytes of JSON about pictures that every model of
+    an answer has besides its own; real ones come to some 30,000.
+
+    Listings misbehave between pages on demand: the next `empty_pages` pages hold nothing and
+    lead on; with `cursors_repeat` every page that a cursor led to leads to itself; and
+    such a page shows the last `page_overlap` models of the page before again.
+    """
 
     models: dict[int, Model] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
+    favorites: dict[str, set[int]] = field(default_factory=dict)
     blocked_tokens: set[str] = field(default_factory=set)
     address_blocked: bool = False
     downloads_need_login: bool = False
@@ -200,6 +213,9 @@ class Registry:
     pinned_urls: bool = True
     refused_agents: tuple[str, ...] = ("python-urllib", "python-httpx")
     pad_bytes_per_model: int = 0
+    empty_pages: int = 0
+    cursors_repeat: bool = False
+    page_overlap: int = 0
     gzip_answers: bool = True
     api_latency: float = 0.0
     storage_rate: float | None = None
@@ -208,6 +224,7 @@ class Registry:
     clock: Callable[[], float] = time.time
     faults: FaultBook = field(default_factory=FaultBook)
     ids: Ids = field(default_factory=Ids, repr=False)
+    pictures: dict[tuple[int, int], str] = field(default_factory=dict, repr=False)
     _where: dict[int, tuple[Model, Version]] = field(default_factory=dict, repr=False)
 
     def add_model(self, name: str = "", **facts: object) -> Model:

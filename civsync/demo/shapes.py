@@ -6,18 +6,22 @@ decided in `rules`.
 """
 
 import hashlib
+import re
 from datetime import datetime
 from typing import TypeAlias
 from urllib.parse import urlencode
 
 from civsync.demo.air import air
+from civsync.demo.messages import json_text
 from civsync.demo.registry import File, Model, Registry, Version
 from civsync.demo.rules import ShownFile, shown_files, shown_versions
 
 Json: TypeAlias = dict[str, object]
 
-_IMAGES_PER_VERSION = 20
-_IMAGE_BYTES = 330
+_IMAGE_BYTES = 270
+_HASH_DIGITS = 32
+_PLACE = re.compile(r'"\\u0000pictures (\d+) (\d+)"')
+"""Where pictures go that are written only once, as it stands in the text of an answer."""
 
 
 class Shapes:
@@ -31,10 +35,18 @@ class Shapes:
         self, model: Model, versions: list[tuple[int, Version]], *, primary_only: bool
     ) -> Json:
         """Write an item of `GET /models`: nulls and empty lists stay."""
-        padding = self._registry.pad_bytes_per_model
-        share = padding // max(1, len(versions))
+        share = self._registry.pad_bytes_per_model // max(1, len(versions))
         shown = [self._listed_version(model, i, v, primary_only, share) for i, v in versions]
         return self._model(model, shown)
+
+    def text(self, answer: Json) -> str:
+        """Write an answer as JSON, with the pictures that make it as large as real ones.
+
+        Pictures are most of an answer and never change, so each version's are written once.
+        """
+        return _PLACE.sub(
+            lambda place: self._many_pictures(int(place[1]), int(place[2])), json_text(answer)
+        )
 
     def single_model(self, model: Model) -> Json:
         """Write the answer of `GET /models/{id}`: inside versions, nulls and [] are dropped."""
@@ -115,7 +127,7 @@ class Shapes:
                 "downloadCount": model.downloads,
                 "thumbsUpCount": model.thumbs_up,
                 "thumbsDownCount": 0,
-                "commentCount": 0,
+                "commentCount": model.comments,
                 "tippedAmountCount": 0,
             },
             "tags": model.tags,
@@ -130,7 +142,6 @@ class Shapes:
     def _listed_version(
         self, model: Model, index: int, version: Version, primary_only: bool, padding: int
     ) -> Json:
-        images = min(_IMAGES_PER_VERSION, max(1, padding // _IMAGE_BYTES))
         files = shown_files(self._registry, model, version)
         answer: Json = {
             "id": version.id,
@@ -141,7 +152,7 @@ class Shapes:
             "publishedAt": version.published_at,
             "availability": version.availability,
             "nsfwLevel": version.nsfw_level,
-            "description": _padded(version, padding - images * _IMAGE_BYTES),
+            "description": version.description,
             "trainedWords": version.trained_words,
             "vaeId": version.vae_id,
             "flags": 0,
@@ -155,7 +166,7 @@ class Shapes:
             "files": [
                 self._file(version, f, pinned=False) for f in files if f.primary or not primary_only
             ],
-            "images": self._images(model, version, images, meta=False),
+            "images": self._images(model, version, 1 + padding // _IMAGE_BYTES, meta=False),
         }
         return self._with_url(answer, model, version)
 
@@ -225,28 +236,28 @@ class Shapes:
             return None
         return {"permanent": gate.permanent, "endsAt": gate.ends_at}
 
-    def _images(self, model: Model, version: Version, count: int, *, meta: bool) -> list[Json]:
+    def _images(
+        self, model: Model, version: Version, count: int, *, meta: bool
+    ) -> list[Json] | str:
+        """Write pictures, or where `text` puts them if there are many."""
         if model.mode == "TakenDown":
             return []
-        images: list[Json] = []
-        for number in range(count):
-            image: Json = {
-                "id": version.id * 100 + number,
-                "url": f"{self._base}/images/{version.id}/{number}.jpeg",
-                "nsfwLevel": 1,
-                "width": 832,
-                "height": 1216,
-                "hash": hashlib.md5(f"{version.id}/{number}".encode()).hexdigest(),  # noqa: S324  (stands for a blurhash; noise that gzip cannot remove)
-                "type": "image",
-                "minor": False,
-                "poi": False,
-                "hasMeta": True,
-                "hasPositivePrompt": True,
-                "onSite": False,
-                "remixOfId": None,
-            }
-            images.append(image | {"meta": None} if meta else image)
-        return images
+        if count > 1:
+            return f"\0pictures {version.id} {count}"
+        image = _picture(self._base, version.id, 0, "0" * _HASH_DIGITS)
+        return [image | {"meta": None} if meta else image]
+
+    def _many_pictures(self, version_id: int, count: int) -> str:
+        known = self._registry.pictures.get((version_id, count))
+        if known is None:
+            # Digits of their own, which gzip cannot remove, as the real ones have.
+            noise = hashlib.shake_256(str(version_id).encode()).hexdigest(count * _HASH_DIGITS // 2)
+            digits = (noise[n * _HASH_DIGITS : (n + 1) * _HASH_DIGITS] for n in range(count))
+            known = json_text(
+                [_picture(self._base, version_id, n, each) for n, each in enumerate(digits)]
+            )
+            self._registry.pictures[version_id, count] = known
+        return known
 
 
 def _metadata(file: File) -> Json:
@@ -277,9 +288,19 @@ def _without_nothing(value: Json) -> Json:
     return kept
 
 
-def _padded(version: Version, room: int) -> str | None:
-    """Lengthen the description with text that does not shrink to nothing in gzip."""
-    if room <= 0:
-        return version.description
-    noise = hashlib.shake_256(str(version.id).encode()).hexdigest(room // 2)
-    return f"{version.description or ''}<p>{noise}</p>"
+def _picture(base: str, version_id: int, number: int, digits: str) -> Json:
+    return {
+        "id": version_id * 100 + number,
+        "url": f"{base}/images/{version_id}/{number}.jpeg",
+        "nsfwLevel": 1,
+        "width": 832,
+        "height": 1216,
+        "hash": digits,
+        "type": "image",
+        "minor": False,
+        "poi": False,
+        "hasMeta": True,
+        "hasPositivePrompt": True,
+        "onSite": False,
+        "remixOfId": None,
+    }

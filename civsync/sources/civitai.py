@@ -55,7 +55,7 @@ from civsync.sources.civitai_json import (
     read_version,
 )
 from civsync.sources.civitai_requests import ApiCaller
-from civsync.sources.civitai_search import page_path, read_page
+from civsync.sources.civitai_search import favorites_of_nobody, page_path, read_page
 
 BATCH_SHA256S: Final = 10_000
 """Most hashes for one `POST /model-versions/by-hash/ids`."""
@@ -205,9 +205,12 @@ class CivitaiSource:
     async def _page(self, question: AskPage) -> Page:
         """Return one page of a listing; one that is too large is asked for in a smaller size.
 
-        A cursor says after which model the page begins, so it fits any size.
+        A cursor says where the page begins, so it fits any size. Nobody's favorites are not
+        asked for: that is always refused.
         """
         search = question.search
+        if search.favorites and not self._api.sends_token:
+            raise favorites_of_nobody()
         try:
             return await self._api.ask(
                 self._api.request(page_path(question)),

@@ -2,23 +2,38 @@
 
 Only a cursor pages (`page` is accepted and ignored); it is text that the API made, so it is
 sent back as it came, to the configured origin, never by following the address that the
-answer names. Words for filters are repeated, because a comma is refused.
+answer names. It says what the next page's first model is sorted by, or how many hits of a
+text come before, and so fits a page of any size. Words for filters are repeated, because a
+comma is refused.
 
-Source: civitai/civitai: src/pages/api/v1/models/index.ts, src/server/schema/model.schema.ts.
+The listing sometimes answers another question than the one asked: a tag that nobody uses
+filters nothing at all, and a creator's name is looked up without the signs that none may
+hold. Such answers are told by what they show, and are no hits.
+
+With `baseModels` a model is shown with its versions for these alone.
+
+Source: civitai/civitai: src/pages/api/v1/models/index.ts, src/server/schema/model.schema.ts,
+src/server/services/model.service.ts, `getModelsRaw`.
 """
 
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from civsync.core.catalog import RemoteModel
 from civsync.core.codes import Code
-from civsync.core.errors import RegistryError
+from civsync.core.errors import RegistryError, WireError
 from civsync.core.questions import AskPage, Page
 from civsync.core.request import Search
 from civsync.core.wire import HttpAnswer
 from civsync.decide.replies import complaint, read_json, says_not_found
+from civsync.sources.civitai_fields import whole_text
 from civsync.sources.civitai_json import read_models
 
-_LONGEST_CURSOR = 2000
+_LONGEST_CURSOR: Final = 2000
 """Characters; a real one has about thirty."""
+
+_CHECKPOINT: Final = "Checkpoint"
 
 
 def page_path(question: AskPage) -> str:
@@ -39,19 +54,47 @@ def read_page(answer: HttpAnswer, search: Search, *, cap: int) -> Page:
     if answer.status == 400 and (said := complaint(answer)):
         raise RegistryError(Code.SEARCH_REFUSED, f"Civitai refuses the search: {said}")
     if answer.status == 401 and search.favorites:
-        raise RegistryError(
-            Code.LOGIN_NEEDED, "the search is for favorites, and Civitai does not know whose"
-        )
+        raise favorites_of_nobody()
     value = read_json(answer, cap=cap)
-    return Page(read_models(value, whole=True), cursor=_cursor(value))
+    models = read_models(value, whole=True)
+    if not _are_of(models, search.username):
+        return Page((), found=False)
+    if not _carry(models, search.tag):
+        raise RegistryError(
+            Code.SEARCH_REFUSED,
+            f"Civitai knows no tag {search.tag!r}, and lists models as if none were asked for",
+            hint="Correct the tag; the page of a model shows how it is spelled.",
+        )
+    return Page(models, cursor=_cursor(value))
+
+
+def favorites_of_nobody() -> RegistryError:
+    """Return what is wrong with asking for favorites without saying whose."""
+    return RegistryError(
+        Code.LOGIN_NEEDED, "the search is for favorites, and Civitai does not know whose"
+    )
+
+
+def _are_of(models: Sequence[RemoteModel], username: str) -> bool:
+    """Tell whether models are by the creator that was asked for, as far as they say by whom."""
+    creators = {model.creator.casefold() for model in models if model.creator}
+    return not username or not creators or username.replace(" ", "_").casefold() in creators
+
+
+def _carry(models: Sequence[RemoteModel], tag: str) -> bool:
+    """Tell whether a page shows that the tag was understood; an empty one does."""
+    wanted = tag.casefold()
+    return not tag or not models or any(wanted == t.casefold() for m in models for t in m.tags)
 
 
 def _filters(search: Search) -> list[tuple[str, str]]:
+    # The kind of a checkpoint by itself lets everything else through that is none.
+    types = search.types or ((_CHECKPOINT,) if search.checkpoint_type else ())
     pairs = [
         ("query", search.query),
         ("username", search.username),
         ("tag", search.tag),
-        *(("types", each) for each in search.types),
+        *(("types", each) for each in types),
         *(("baseModels", each) for each in search.base_models),
         ("checkpointType", search.checkpoint_type),
         ("sort", search.sort),
@@ -64,22 +107,36 @@ def _filters(search: Search) -> list[tuple[str, str]]:
 
 
 def _cursor(value: object) -> str:
-    """Return the cursor of the next page, "" at the end; older answers give only its address."""
+    """Return the cursor of the next page, "" at the end; older answers give only its address.
+
+    Raises WireError reply-malformed where there is a next page and no telling which: to end
+    there would lose hits without a word.
+    """
     metadata = value.get("metadata") if isinstance(value, dict) else None
     if not isinstance(metadata, dict):
         return ""
-    match metadata.get("nextCursor"):
-        case bool():
+    match metadata.get("nextCursor"), metadata.get("nextPage"):
+        case (None | "", None | ""):
             return ""
-        case int(number):
-            return str(number)
-        case str(text) if text:
-            return text if len(text) <= _LONGEST_CURSOR else ""
-    address = metadata.get("nextPage")
-    if not isinstance(address, str):
-        return ""
+        case bool(), _:
+            found = ""
+        case int(number), _:
+            found = str(number)
+        case (str(found), _) if found:
+            pass
+        case None | "", str(address):
+            found = _cursor_in(address)
+        case _:
+            found = ""
+    if not found or len(found) > _LONGEST_CURSOR or whole_text(found) != found:
+        raise WireError(
+            Code.REPLY_MALFORMED, "the API's answer does not say how its next page is asked for"
+        )
+    return found
+
+
+def _cursor_in(address: str) -> str:
     try:
-        found = parse_qs(urlsplit(address).query).get("cursor", [""])[-1]
+        return parse_qs(urlsplit(address).query).get("cursor", [""])[-1]
     except ValueError:
         return ""
-    return found if len(found) <= _LONGEST_CURSOR else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 import pytest
 
-from civsync.core.catalog import License, RemoteFile, RemoteModel, RemoteVersion, Scan
+from civsync.core.catalog import RATINGS, License, RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Event
@@ -97,6 +97,19 @@ TWIN = replace(
 )
 CATALOG = (PLAIN, HIDDEN, ARCHIVED, TWIN)
 
+_OLD, _NEW = _version(11, 1101, 1, _file(1111)), _version(11, 1102, 0, _file(1112))
+OTHER = replace(
+    PLAIN, id=11, name="Harbor & Düne|3", creator="Other_Maker", type="Checkpoint",
+    tags=("style", "a&b=c|d é"), versions=(_NEW, replace(_OLD, base_model="Pony")),
+)  # fmt: skip
+MATURE = replace(
+    PLAIN, id=12, name="Harbor late", type="VAE", tags=("red",),
+    versions=(replace(_version(12, 1201, 0, _file(1211)), rating="X"),),
+)  # fmt: skip
+LISTED = (*CATALOG, OTHER, MATURE)
+DOWNLOADS = {1: 30, 4: 40, 11: 20, 12: 10}
+FAVORITES = {4, 12}
+
 
 def _locked(version_id: int, file_id: int) -> LockedFile:
     return LockedFile(
@@ -111,9 +124,14 @@ def _locked(version_id: int, file_id: int) -> LockedFile:
     )
 
 
+def _levels(model: RemoteModel) -> int:
+    """The bit mask of everything that the model's versions are rated."""
+    return sum(1 << RATINGS.index(each) for each in {version.rating for version in model.versions})
+
+
 def registry_of(models: Iterable[RemoteModel], hidden: set[int]) -> Registry:
     """The loopback registry that shows exactly `models`; `hidden` ones not in batches."""
-    registry = Registry(tokens={KEY})
+    registry = Registry(tokens={KEY}, favorites={KEY: FAVORITES})
     for model in models:
         made = registry.add_model(
             model.name,
@@ -122,6 +140,8 @@ def registry_of(models: Iterable[RemoteModel], hidden: set[int]) -> Registry:
             creator=model.creator,
             tags=list(model.tags),
             nsfw=model.nsfw,
+            nsfw_level=_levels(model),
+            downloads=DOWNLOADS.get(model.id, 0),
             mode=model.mode,
             allow_commercial_use=list(model.license.commercial),
             allow_no_credit=model.license.no_credit,
@@ -135,6 +155,7 @@ def registry_of(models: Iterable[RemoteModel], hidden: set[int]) -> Registry:
                 id=version.id,
                 base_model=version.base_model,
                 published_at=version.published_at,
+                nsfw_level=1 << RATINGS.index(version.rating),
             )
             # An archived model shows no files, and a version without any is not shown.
             for file in version.files or (_file(version.id),):
@@ -162,9 +183,10 @@ class Bench:
 
 
 @contextmanager
-def _memory(*, login: bool) -> Iterator[Bench]:
-    twin = MemorySource.of(CATALOG)
+def _memory(models: Iterable[RemoteModel] = CATALOG, *, login: bool) -> Iterator[Bench]:
+    twin = MemorySource.of(models)
     twin.hidden.add(HIDDEN.id)
+    twin.favorites, twin.downloads = FAVORITES, DOWNLOADS
     twin.account = "demo-user" if login else None
 
     @asynccontextmanager
@@ -175,20 +197,22 @@ def _memory(*, login: bool) -> Iterator[Bench]:
 
 
 @contextmanager
-def _civitai(*, login: bool) -> Iterator[Bench]:
-    with serve(registry_of(CATALOG, {HIDDEN.id})) as served:
+def _civitai(models: Iterable[RemoteModel] = CATALOG, *, login: bool) -> Iterator[Bench]:
+    with serve(registry_of(models, {HIDDEN.id})) as served:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Source]:
             transport = HttpTransport()
-            yield CivitaiSource(
-                transport,
-                FakeClock(),
-                api_url=served.api_url,
-                token=Token(KEY) if login else None,
-                report=_ignore,
-            )
-            await transport.aclose()
+            try:
+                yield CivitaiSource(
+                    transport,
+                    FakeClock(),
+                    api_url=served.api_url,
+                    token=Token(KEY) if login else None,
+                    report=_ignore,
+                )
+            finally:
+                await transport.aclose()
 
         def located(file_id: int) -> int:
             prefix = "/api/download/"
@@ -216,6 +240,18 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @pytest.fixture(params=_KINDS)
 def bench_with_token(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with _KINDS[request.param](login=True) as made:
+        yield made
+
+
+@pytest.fixture(params=_KINDS)
+def listing(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with _KINDS[request.param](LISTED, login=False) as made:
+        yield made
+
+
+@pytest.fixture(params=_KINDS)
+def listing_with_token(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with _KINDS[request.param](LISTED, login=True) as made:
         yield made
 
 
@@ -360,47 +396,91 @@ def _pages(bench: Bench, search: Search, size: int) -> list[Page]:
     return anyio.run(work)
 
 
+def _found(bench: Bench, search: Search, size: int = 100) -> list[int]:
+    return [model.id for page in _pages(bench, search, size) for model in page.models]
+
+
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_a_listing_is_walked_to_its_end_by_cursors_of_any_page_size(
-    bench: Bench, size: int
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [("Most Downloaded", [4, 1, 11, 12]), ("Newest", [12, 4, 1, 11]), ("Oldest", [11, 1, 4, 12])],
+)
+def test_cursors_lead_through_a_listing_in_its_order_whatever_the_size_of_a_page(
+    listing: Bench, sort: str, expected: list[int], size: int
 ) -> None:
-    pages = _pages(bench, Search(tag="style"), size)
-    assert sorted(model.id for page in pages for model in page.models) == [PLAIN.id, TWIN.id]
-    assert len(pages) == -(-2 // size)
-    assert all(model.whole for page in pages for model in page.models)
+    search = Search(nsfw=True, sort=sort)
+    pages = _pages(listing, search, size)
+    assert [model.id for page in pages for model in page.models] == expected
+    assert len(pages) == -(-4 // size)
+    assert pages[-1].cursor == ""
+
+
+def test_a_listed_model_is_shown_as_a_batch_shows_it(listing: Bench) -> None:
+    [page] = _pages(listing, Search(nsfw=True), 100)
+    by_id = {model.id: model for model in page.models}
+    assert by_id == {model.id: model for model in (PLAIN, TWIN, OTHER, MATURE)}
+
+
+SEARCHES = {
+    "nothing asked": (Search(), {1, 4, 11}),
+    "mature ones too": (Search(nsfw=True), {1, 4, 11, 12}),
+    "text": (Search(query="same"), {4}),
+    "text that finds nothing": (Search(query="nowhere"), set()),
+    "text with signs": (Search(query="& Düne|3"), {11}),
+    "a creator": (Search(username="maker"), {1, 4}),
+    "a creator in other case": (Search(username="MAKER"), {1, 4}),
+    "several types": (Search(types=("VAE", "Checkpoint"), nsfw=True), {11, 12}),
+    "a type of nothing": (Search(types=("Poses",)), set()),
+    "several base models": (Search(base_models=("Pony", "SDXL 1.0")), {1, 4, 11}),
+    "a base model": (Search(base_models=("Pony",)), {11}),
+    "a tag": (Search(tag="red"), {1, 4}),
+    "a tag in other case": (Search(tag="STYLE"), {1, 4, 11}),
+    "a tag of signs": (Search(tag="a&b=c|d é"), {11}),
+    "several filters": (Search(username="maker", types=("VAE",), nsfw=True), {12}),
+}
+
+
+@pytest.mark.parametrize(("search", "expected"), SEARCHES.values(), ids=SEARCHES)
+def test_a_listing_shows_what_the_filters_let_through(
+    listing: Bench, search: Search, expected: set[int]
+) -> None:
+    assert set(_found(listing, search)) == expected
+
+
+def test_a_search_for_base_models_shows_versions_for_these_alone(listing: Bench) -> None:
+    [page] = _pages(listing, Search(base_models=("Pony",)), 10)
+    [model] = page.models
+    assert [version.id for version in model.versions] == [1101]
+
+
+def test_an_unknown_creator_is_an_answer(listing: Bench) -> None:
+    assert _pages(listing, Search(username="nobody"), 10) == [Page((), found=False)]
+
+
+def test_a_creator_whose_name_is_only_alike_is_not_there(listing: Bench) -> None:
+    # Civitai looks "ma-ker!" up as "maker".
+    assert _pages(listing, Search(username="ma-ker!"), 10) == [Page((), found=False)]
 
 
 @pytest.mark.parametrize(
-    ("search", "found"),
-    [
-        (Search(), [1, 4]),
-        (Search(query="same"), [4]),
-        (Search(username="maker", types=("LORA", "VAE")), [1, 4]),
-        (Search(types=("VAE",)), []),
-        (Search(base_models=("Pony", "SDXL 1.0")), [1, 4]),
-        (Search(base_models=("SDXL 1.0, Pony",)), []),
-        (Search(tag="a&b=c|d é"), []),
-        (Search(tag="red", nsfw=True, sort="Newest", period="Week"), [1, 4]),
-    ],
+    "search",
+    [Search(tag="never used"), Search(types=("LORA,VAE",)), Search(base_models=("Pony,SD 1.5",))],
+    ids=["a tag that nobody uses", "types in one word", "base models in one word"],
 )
-def test_a_page_shows_what_the_filters_let_through(
-    bench: Bench, search: Search, found: list[int]
-) -> None:
-    [page] = _pages(bench, search, 100)
-    assert sorted(model.id for model in page.models) == found
-    assert page.found
-
-
-def test_an_unknown_creator_is_an_answer(bench: Bench) -> None:
-    assert _pages(bench, Search(username="nobody"), 10) == [Page((), found=False)]
-
-
-def test_favorites_need_a_login(bench: Bench) -> None:
+def test_what_civitai_would_misunderstand_is_refused(listing: Bench, search: Search) -> None:
     with pytest.raises(CivsyncError) as caught:
-        _pages(bench, Search(favorites=True), 10)
+        _pages(listing, search, 10)
+    assert caught.value.code is Code.SEARCH_REFUSED
+    assert not caught.value.retry
+
+
+def test_favorites_need_a_login(listing: Bench) -> None:
+    with pytest.raises(CivsyncError) as caught:
+        _pages(listing, Search(favorites=True), 10)
     assert caught.value.code is Code.LOGIN_NEEDED
+    assert "favorites" in caught.value.message
 
 
-def test_favorites_are_shown_with_a_login(bench_with_token: Bench) -> None:
-    [page] = _pages(bench_with_token, Search(favorites=True), 10)
-    assert page.found
+def test_favorites_are_those_of_the_account(listing_with_token: Bench) -> None:
+    assert _found(listing_with_token, Search(favorites=True)) == [4]
+    assert _found(listing_with_token, Search(favorites=True, nsfw=True), 1) == [4, 12]

@@ -193,8 +193,16 @@ def test_a_search_that_suddenly_finds_nothing_is_refused_and_takes_no_file(
 
 
 def test_a_search_that_finds_nothing_at_first_writes_no_lock(stocked: World) -> None:
-    stocked.want("{tag: nothing like that}")
+    stocked.want("{query: nothing like that}")
     stocked.lock(status=8)
+    assert not stocked.project.lock.exists()
+
+
+def test_a_tag_that_nobody_uses_does_not_stand_for_all_models(stocked: World) -> None:
+    stocked.want("{tag: nothing like that}")
+    said = stocked.lock(status=65)
+    assert "[search-refused]" in said
+    assert "no tag 'nothing like that'" in said
     assert not stocked.project.lock.exists()
 
 
@@ -351,8 +359,8 @@ def test_every_order_is_paged_to_the_end_without_a_gap(world: World, sort: str) 
 
 # --- listings that misbehave --------------------------------------------------------------
 
-SECOND_PAGE = "cursor=151"
-"""Of 250 models by downloads, 100 a page, the first page ends with 151."""
+SECOND_PAGE = "cursor=150%7C10%7C150"
+"""Of 250 models by downloads, 100 a page, the second page begins with 150."""
 
 
 def empty_page(cursor: str) -> Answer:
@@ -368,13 +376,13 @@ def crowded(world: World) -> World:
 
 
 def test_an_empty_page_and_one_that_overlaps_lose_nothing(crowded: World) -> None:
-    crowded.registry.faults.add(Fault(does=empty_page("160|160"), path=SECOND_PAGE))
+    crowded.registry.faults.add(Fault(does=empty_page("160|10|160"), path=SECOND_PAGE))
     crowded.lock()
     assert crowded.found() == list(range(1, 251))
 
 
 def test_a_cursor_that_leads_back_ends_the_search_and_is_told(crowded: World) -> None:
-    crowded.registry.faults.add(Fault(does=empty_page("151|151"), path=SECOND_PAGE))
+    crowded.registry.faults.add(Fault(does=empty_page("150|10|150"), path=SECOND_PAGE))
     assert "did not end after 100 models" in crowded.lock()
     assert crowded.found() == list(range(151, 251))
 

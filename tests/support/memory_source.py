@@ -1,8 +1,9 @@
 """A Source in memory over values of the catalog; it counts what it is asked.
 
 What it shows where follows the real one: the batch endpoints leave out what is in
-`hidden`, the endpoint of a version shows its model in part only, and an address is handed
-out again until it comes back as refused.
+`hidden`, the endpoint of a version shows its model in part only, a listing for base models
+shows versions for these alone, and an address is handed out again until it comes back as
+refused.
 """
 
 from collections import Counter
@@ -38,12 +39,15 @@ class MemorySource:
 
     `hidden` ids of models are shown by the single endpoints alone. `failures` maps a
     question, or a file id for `locate`, to the error to raise. `account` None is "no token".
+    `favorites` are those of the account; `downloads` put listings in order.
     """
 
     models: dict[int, RemoteModel] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
     failures: dict[Question | int, CivsyncError] = field(default_factory=dict)
     account: str | None = None
+    favorites: set[int] = field(default_factory=set)
+    downloads: dict[int, int] = field(default_factory=dict)
     storage: str = "https://storage.test"
     questions: list[Question] = field(default_factory=list)
     located: Counter[int] = field(default_factory=Counter)
@@ -82,17 +86,37 @@ class MemorySource:
                 return self._page(search, cursor, size)
 
     def _page(self, search: Search, cursor: str, size: int) -> Page:
-        """Show models by falling id, after the one that the cursor names."""
+        """Show models by downloads or date; the cursor is a place behind signs to be escaped."""
         if search.favorites and self.account is None:
             raise RegistryError(Code.LOGIN_NEEDED, "whose favorites?")
-        if search.username and all(m.creator != search.username for m in self.models.values()):
+        if any("," in word for word in (*search.types, *search.base_models)):
+            raise RegistryError(Code.SEARCH_REFUSED, "no such value")
+        creators = {model.creator.casefold() for model in self.models.values()}
+        if search.username and search.username.casefold() not in creators:
             return Page((), found=False)
+        if search.tag and not any(_has_tag(model, search.tag) for model in self.models.values()):
+            raise RegistryError(Code.SEARCH_REFUSED, f"no tag {search.tag!r}")
         hits = sorted(
-            (m for m in self._shown() if _is_meant(m, search)), key=lambda m: m.id, reverse=True
+            (_for_base_models(model, search) for model in self._hits(search)),
+            key=lambda model: self._rank(model, search.sort),
         )
-        rest = [model for model in hits if not cursor or model.id < int(cursor.strip("|"))]
-        shown = tuple(rest[:size])
-        return Page(shown, cursor=f"|{shown[-1].id}" if len(rest) > size else "")
+        start = int(cursor.rpartition("|")[2] or 0)
+        end = start + size
+        return Page(tuple(hits[start:end]), cursor=f"&é +|{end}" if end < len(hits) else "")
+
+    def _hits(self, search: Search) -> Iterable[RemoteModel]:
+        return (
+            model
+            for model in self._shown()
+            if _is_meant(model, search) and (not search.favorites or model.id in self.favorites)
+        )
+
+    def _rank(self, model: RemoteModel, sort: str) -> tuple[int, ...]:
+        if sort in ("Newest", "Oldest"):
+            date = max((v.published_at or "" for v in model.versions), default="")
+            day = int("0" + "".join(filter(str.isdigit, date)))
+            return (-day, -model.id) if sort == "Newest" else (day, model.id)
+        return (-self.downloads.get(model.id, 0), model.id)
 
     async def locate(self, file: LockedFile, *, refused: SignedUrl | None = None) -> SignedUrl:
         """See `civsync.ports.Source`."""
@@ -142,8 +166,8 @@ class MemorySource:
 
 def _is_meant(model: RemoteModel, search: Search) -> bool:
     return (
-        search.username in ("", model.creator)
-        and search.tag in ("", *model.tags)
+        search.username.casefold() in ("", model.creator.casefold())
+        and (not search.tag or _has_tag(model, search.tag))
         and (not search.types or model.type in search.types)
         and (
             not search.base_models
@@ -153,6 +177,15 @@ def _is_meant(model: RemoteModel, search: Search) -> bool:
         and (search.nsfw or any(version.rating in ("", "PG") for version in model.versions))
         and model.mode != "Archived"
     )
+
+
+def _has_tag(model: RemoteModel, tag: str) -> bool:
+    return tag.casefold() in (each.casefold() for each in model.tags)
+
+
+def _for_base_models(model: RemoteModel, search: Search) -> RemoteModel:
+    kept = (v for v in model.versions if v.base_model in search.base_models)
+    return replace(model, versions=tuple(kept)) if search.base_models else model
 
 
 def _narrowed(model: RemoteModel, version_ids: tuple[int, ...]) -> RemoteModel:

@@ -28,8 +28,16 @@ def answer(status: int, value: object) -> HttpAnswer:
             "types=LORA&types=VAE&baseModels=SDXL+1.0&limit=20",
         ),
         (
-            AskPage(Search(tag="a&b", username="ü", checkpoint_type="Merge"), "12|3 4", 5),
-            "username=%C3%BC&tag=a%26b&checkpointType=Merge&limit=5&cursor=12%7C3+4",
+            AskPage(Search(tag="a&b", username="ü"), "12|3 4", 5),
+            "username=%C3%BC&tag=a%26b&limit=5&cursor=12%7C3+4",
+        ),
+        (
+            AskPage(Search(checkpoint_type="Merge"), "", 5),
+            "types=Checkpoint&checkpointType=Merge&limit=5",
+        ),
+        (
+            AskPage(Search(checkpoint_type="Merge", types=("Checkpoint", "LORA")), "", 5),
+            "types=Checkpoint&types=LORA&checkpointType=Merge&limit=5",
         ),
         (
             AskPage(
@@ -38,7 +46,10 @@ def answer(status: int, value: object) -> HttpAnswer:
             "query=x&sort=Newest&period=Day&nsfw=true&favorites=true&limit=1",
         ),
     ],
-    ids=["no filters", "repeated words", "escaped", "switches"],
+    ids=[
+        *("no filters", "repeated words", "escaped", "a kind of checkpoint"),
+        *("a kind of checkpoint, and others", "switches"),
+    ],
 )
 def test_a_page_is_asked_for_by_its_cursor_and_never_by_a_number(
     question: AskPage, path: str
@@ -53,18 +64,71 @@ def test_a_page_is_asked_for_by_its_cursor_and_never_by_a_number(
         (None, ""),
         ({"nextCursor": "100|5"}, "100|5"),
         ({"nextCursor": 100}, "100"),
-        ({"nextCursor": True}, ""),
         ({"nextCursor": ""}, ""),
-        ({"nextCursor": "x" * 5000}, ""),
+        ({"nextCursor": "0 | &=%é"}, "0 | &=%é"),
+        ({"nextCursor": -5}, "-5"),
         ({"nextPage": "https://elsewhere.test/api/v1/models?tag=a&cursor=9%7C1"}, "9|1"),
-        ({"nextPage": "https://[broken?cursor=1"}, ""),
-        ({"nextPage": "https://civitai.com/api/v1/models?page=2"}, ""),
         ({"nextCursor": None, "nextPage": "?cursor=7"}, "7"),
     ],
 )
 def test_the_cursor_is_found_in_every_form(metadata: object, cursor: str) -> None:
     page = read_page(answer(200, {"items": [], "metadata": metadata}), Search(), cap=CAP)
     assert page == Page((), cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"nextCursor": True},
+        {"nextCursor": 1.5},
+        {"nextCursor": {"id": 1}},
+        {"nextCursor": "x" * 5000},
+        {"nextCursor": "half \ud800"},
+        {"nextPage": "https://[broken?cursor=1"},
+        {"nextPage": "https://civitai.com/api/v1/models?page=2"},
+        {"nextPage": 5},
+    ],
+    ids=[
+        *("boolean", "fraction", "object", "endless", "half a character", "broken address"),
+        *("page without a cursor", "no address"),
+    ],
+)
+def test_a_next_page_that_cannot_be_asked_for_does_not_end_the_search(metadata: object) -> None:
+    with pytest.raises(CivsyncError) as caught:
+        read_page(answer(200, {"items": [], "metadata": metadata}), Search(), cap=CAP)
+    assert caught.value.code is Code.REPLY_MALFORMED
+
+
+def _item(**facts: object) -> dict[str, object]:
+    return {"id": 1, "name": "m", "type": "LORA", "modelVersions": [], **facts}
+
+
+@pytest.mark.parametrize(
+    ("username", "creator", "found"),
+    [
+        ("anna", {"username": "Anna"}, True),
+        ("Anna B", {"username": "anna_b"}, True),
+        ("77", {"username": 77}, True),
+        ("an-na", {"username": "anna"}, False),
+        ("anna", {"username": None}, True),
+        ("anna", None, True),
+    ],
+    ids=["case", "blank", "number", "another name", "no name", "no creator"],
+)
+def test_models_of_another_creator_are_no_hits(username: str, creator: object, found: bool) -> None:
+    body = {"items": [_item(creator=creator)]}
+    page = read_page(answer(200, body), Search(username=username), cap=CAP)
+    assert (page.found, len(page.models)) == (found, int(found))
+
+
+def test_a_page_without_the_tag_that_was_asked_for_is_no_page_of_hits() -> None:
+    body = {"items": [_item(tags=["other"]), _item(id=2)], "metadata": {"nextCursor": "1|2"}}
+    with pytest.raises(CivsyncError) as caught:
+        read_page(answer(200, body), Search(tag="stlye"), cap=CAP)
+    assert caught.value.code is Code.SEARCH_REFUSED
+    assert "'stlye'" in caught.value.message
+    assert len(read_page(answer(200, body), Search(tag="OTHER"), cap=CAP).models) == 2
+    assert read_page(answer(200, {"items": []}), Search(tag="stlye"), cap=CAP) == Page(())
 
 
 def test_records_that_cannot_be_read_are_left_out() -> None:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from civsync.demo.registry import Registry
+from civsync.demo.registry import Registry, iso
 from civsync.demo.served import Served, serve
 from support.loopback import ask, send
+
+SAFE = "=&%,|~"
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def fill(served: Served, count: int) -> list[int]:
 
 
 def listed(served: Served, query: str = "", **headers: str) -> Any:  # noqa: ANN401  (whatever the server wrote)
-    return ask(f"{served.api_url}/api/v1/models?{query}", **headers).json
+    return ask(f"{served.api_url}/api/v1/models?{quote(query, safe=SAFE)}", **headers).json
 
 
 def ids(answer: dict[str, Any]) -> list[int]:
@@ -48,6 +51,117 @@ def test_cursors_lead_through_all_models_once(served: Served, sort: str) -> None
     assert sorted(seen) == expected
     if sort == "Oldest":
         assert seen == expected
+
+
+SORTS = {
+    "": ["b", "a", "c"],
+    "Highest Rated": ["b", "a", "c"],
+    "Most Liked": ["b", "a", "c"],
+    "Most Downloaded": ["c", "b", "a"],
+    "Most Discussed": ["a", "b", "c"],
+    "Most Collected": ["c", "b", "a"],
+    "Most Images": ["b", "a", "c"],
+    "Newest": ["c", "b", "a"],
+    "Oldest": ["a", "b", "c"],
+}
+
+
+@pytest.mark.parametrize(("sort", "expected"), SORTS.items(), ids=SORTS)
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_each_sort_goes_by_its_own_figure(
+    served: Served, sort: str, expected: list[str], limit: int
+) -> None:
+    add = served.registry.add_model
+    add("a", comments=9).add_version().add_file()
+    add("b", thumbs_up=50, pictures=7).add_version().add_file()
+    add("c", downloads=900, thumbs_up=5, collected=3).add_version().add_file()
+    assert names(served, f"sort={quote(sort)}" if sort else "", limit) == expected
+
+
+def names(served: Served, query: str, limit: int, cursor: str = "") -> list[str]:
+    found: list[str] = []
+    for _ in range(20):
+        answer = listed(served, f"{query}&limit={limit}&cursor={quote(cursor)}")
+        found += [item["name"] for item in answer["items"]]
+        cursor = answer["metadata"].get("nextCursor", "")
+        if not cursor:
+            break
+    return found
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [("Day", 1), ("Week", 2), ("Month", 3), ("Year", 4), ("AllTime", 5)],
+)
+def test_a_period_reaches_back_from_now(served: Served, period: str, expected: int) -> None:
+    now = datetime(2025, 6, 1, tzinfo=UTC)
+    served.registry.clock = now.timestamp
+    for days in (0.5, 5, 20, 200, 900):
+        version = served.registry.add_model().add_version(
+            published_at=iso(now - timedelta(days=days))
+        )
+        version.add_file()
+    assert len(listed(served, f"period={period}")["items"]) == expected
+    assert len(listed(served, f"period={period}&periodMode=stats")["items"]) == 5
+
+
+def test_base_models_narrow_models_and_their_versions(served: Served) -> None:
+    model = served.registry.add_model()
+    model.add_version(base_model="SDXL 1.0").add_file()
+    model.add_version(base_model="Pony").add_file()
+    [found] = listed(served, "baseModels=Pony")["items"]
+    assert [(v["baseModel"], v["index"]) for v in found["modelVersions"]] == [("Pony", 1)]
+
+
+def test_favorites_are_those_of_the_token(served: Served) -> None:
+    first, second, _ = fill(served, 3)
+    served.registry.tokens.add("other")
+    served.registry.favorites = {"good": {first, second}}
+    good, other = {"authorization": "Bearer good"}, {"authorization": "Bearer other"}
+    assert sorted(ids(listed(served, "favorites=true", **good))) == [first, second]
+    assert ids(listed(served, "favorites=true", **other)) == []
+    assert len(ids(listed(served, "favorites=false", **good))) == 3
+
+
+def test_filters_thin_out_the_pages_of_a_text_and_leave_empty_ones(served: Served) -> None:
+    for number in range(6):
+        creator = "ann" if number == 5 else "bob"
+        made = served.registry.add_model(f"alpha {number}", creator=creator)
+        made.add_version().add_file()
+    sizes = []
+    cursor = "0"
+    while cursor:
+        answer = listed(served, f"query=alpha&username=ann&limit=2&cursor={cursor}")
+        sizes.append(len(answer["items"]))
+        cursor = answer["metadata"].get("nextCursor")
+    assert sizes == [0, 0, 1]
+
+
+def test_a_listing_misbehaves_between_pages_on_demand(served: Served) -> None:
+    fill(served, 7)
+    registry = served.registry
+    plain = names(served, "", 3)
+    registry.empty_pages = 2
+    first = listed(served, "limit=3")
+    assert (first["items"], first["metadata"]["nextCursor"]) == ([], "~2")
+    assert names(served, "", 3, "~2") == plain
+    registry.page_overlap = 1
+    assert names(served, "", 3) == [*plain[:3], *plain[2:6], *plain[5:]]
+    registry.cursors_repeat = True
+    once = listed(served, "limit=3")["metadata"]["nextCursor"]
+    again = listed(served, f"limit=3&cursor={quote(once)}")["metadata"]["nextCursor"]
+    assert again == once
+
+
+def test_a_model_that_moves_up_between_two_pages_pushes_another_one_over(served: Served) -> None:
+    fill(served, 4)
+    first = listed(served, "limit=2&sort=Most Liked")
+    last = served.registry.models[ids(listed(served, "sort=Most Liked"))[-1]]
+    last.thumbs_up = 99
+    second = listed(
+        served, f"limit=9&sort=Most Liked&cursor={quote(first['metadata']['nextCursor'])}"
+    )
+    assert last.id not in ids(first) + ids(second)
 
 
 def test_the_next_page_is_a_complete_url(served: Served) -> None:
@@ -94,6 +208,8 @@ REFUSED = {
     "limit above 100": ("limit=101", 400),
     "limit no number": ("limit=many", 400),
     "types with comma": ("types=LORA,VAE", 400),
+    "base models with comma": ("baseModels=Pony,SDXL 1.0", 400),
+    "unknown checkpoint type": ("checkpointType=Mixed", 400),
     "unknown sort": ("sort=Best", 400),
     "unknown period": ("period=Decade", 400),
     "nsfw no boolean": ("nsfw=maybe", 400),
@@ -111,7 +227,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("query", "status"), REFUSED.values(), ids=REFUSED)
 def test_bad_parameters_are_refused(served: Served, query: str, status: int) -> None:
-    got = ask(f"{served.api_url}/api/v1/models?{query}")
+    got = ask(f"{served.api_url}/api/v1/models?{quote(query, safe=SAFE)}")
     assert got.status == status
     assert isinstance(got.json["error"], dict if status == 400 else str)
 
@@ -119,12 +235,20 @@ def test_bad_parameters_are_refused(served: Served, query: str, status: int) -> 
 FILTERS = {
     "types": ("types=LORA&types=VAE", {"a", "b"}),
     "tag": ("tag=style", {"a"}),
-    "username": ("username=someone-else", {"b"}),
+    "username": ("username=someone_else", {"b"}),
     "baseModels": ("baseModels=Pony", {"b"}),
     "query": ("query=ALPHA", {"a"}),
     "unknown ignored": ("fullDetails=1&foo=bar", {"a", "b", "c"}),
     "commercial use": ("allowCommercialUse=Sell", {"c"}),
-    "checkpoint type": ("checkpointType=Merge", {"c"}),
+    "checkpoint type": ("checkpointType=Merge&types=Checkpoint", {"c"}),
+    "checkpoint type lets others be": ("checkpointType=Merge", {"a", "b", "c"}),
+    "another checkpoint type": ("checkpointType=Trained&types=Checkpoint", set()),
+    "checkpoint type of other types": ("checkpointType=Trained&types=VAE", {"b"}),
+    "a tag that nobody uses": ("tag=unheard", {"a", "b", "c"}),
+    "a tag in other case": ("tag=STYLE", {"a"}),
+    "username in other case": ("username=Someone_Else", {"b"}),
+    "username without its signs": ("username=some.one_else", {"b"}),
+    "types and base models": ("types=VAE&types=LORA&baseModels=Pony&baseModels=SDXL 1.0", {"b"}),
     "formats": ("fileFormats=GGUF&fileFormats=ONNX", {"c"}),
 }
 
@@ -133,7 +257,7 @@ FILTERS = {
 def test_filters_narrow_the_listing(served: Served, query: str, expected: set[str]) -> None:
     add = served.registry.add_model
     add("a alpha", tags=["style"]).add_version().add_file()
-    add("b", type="VAE", creator="someone-else").add_version(base_model="Pony").add_file()
+    add("b", type="VAE", creator="someone_else").add_version(base_model="Pony").add_file()
     merge = add("c", type="Checkpoint", checkpoint_type="Merge", allow_commercial_use=["Sell"])
     merge.add_version().add_file("c.gguf")
     assert {item["name"][0] for item in listed(served, query)["items"]} == expected
