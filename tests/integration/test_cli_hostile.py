@@ -142,3 +142,21 @@ def test_what_an_excluded_creator_made_goes_even_if_the_listing_breaks_off(shop:
     assert shop.project.call("lock").status == 0
 
     assert locked_models(shop) == set(ids[2:4])
+
+
+def test_an_upgrade_of_a_held_entry_by_name_says_that_it_is_held(shop: Shop) -> None:
+    (model,) = shop.offer(2048)
+    shop.project.manifest.write_text(
+        f'version: 1\nmodels:\n  - {{model: {model.id}, hold: "because\\e[31m"}}\n', "utf-8"
+    )
+    assert shop.project.call("lock").status == 0
+    model.add_version("v2", at=0).add_file("new.safetensors")
+
+    ran = shop.project.call("lock", "-P", str(model.id))
+
+    assert ran.status == 0
+    assert (
+        f"civsync.yaml:3:5: {model.id}@latest stays, because it is held: because\\x1b[31m"
+    ) in ran.err
+    assert f"civsync unhold {model.id}@latest" in ran.err
+    assert "is held" not in shop.project.call("lock", "--upgrade").err

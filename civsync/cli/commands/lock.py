@@ -58,6 +58,7 @@ def command(
         return _check(context, project, manifest)
     found = find_lock(project, read_bytes(project.lock), canonical=True)
     wanted = {entry.key for name in chosen for entry in entries_named(name, manifest, found.lock)}
+    _tell_held(context, manifest, wanted)
     recording = Recording(root=lambda: find_root(context.settings, project, manifest.root))
     tell_clashes(context.output, found, manifest)
     locking = mend(
@@ -105,6 +106,18 @@ def command(
     if not manifest.entries:
         output.talk(f"{show(project.manifest.name)} lists no models yet.")
     return ExitCode.OK
+
+
+def _tell_held(context: Context, manifest: Manifest, wanted: set[str]) -> None:
+    """Say of entries that were named to be moved that their hold is in the way."""
+    for entry in manifest.entries:
+        if entry.hold is not None and entry.key in wanted:
+            key = show(entry.key)
+            reason = f": {show(entry.hold)}" if entry.hold else ""
+            context.output.warn(
+                f"{show(str(entry.place))}: {key} stays, because it is held{reason}"
+            )
+            context.output.hint(f"`civsync unhold {key}` lets it move.", indent="  ")
 
 
 def _check(context: Context, project: Project, manifest: Manifest) -> ExitCode:
