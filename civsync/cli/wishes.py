@@ -8,7 +8,7 @@ from typing import Final
 from civsync.cli.output import Output
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, UserError
-from civsync.core.request import Entry
+from civsync.core.request import ById, Entry, FileSelector
 from civsync.documents.links import LinkError, parse_target
 from civsync.documents.manifest import read_manifest
 from civsync.documents.manifest_edit import Item
@@ -67,6 +67,31 @@ def wishes_of(
         *(_linked(link, keys, output) for link in links),
         *(_wish(f"--model {model}", {"model": model, **keys}) for model in models),
     )
+
+
+def with_files_of(first: Wish, second: Wish) -> Wish:
+    """Return one entry for the files of both, which are of the same version.
+
+    Both must say which files they mean. Raises UserError as `wishes_of`.
+    """
+    request = first.entry.request
+    selectors = dict.fromkeys((*request.selectors, *second.entry.request.selectors))
+    keys: dict[str, Writable] = {}
+    if request.model_id is not None:
+        keys["model"] = request.model_id
+    if isinstance(request.version, ById):
+        keys["version"] = request.version.id
+    keys["files"] = [_keys_of_selector(selector) for selector in selectors]
+    return _wish(first.name, keys)
+
+
+def _keys_of_selector(selector: FileSelector) -> dict[str, Writable]:
+    """Return what a link may say of a file, as `files` says it."""
+    keys: dict[str, Writable] = {} if selector.id is None else {"id": selector.id}
+    for name in ("type", "format", "precision", "size"):
+        if value := getattr(selector, name):
+            keys[name] = value
+    return keys
 
 
 def _keys_of(wording: Wording) -> dict[str, Writable]:

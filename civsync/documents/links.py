@@ -105,6 +105,9 @@ def _link(text: str) -> Target:
         host = (parts.hostname or "").removeprefix("www.")
     except ValueError as error:
         raise LinkError(f"{_short(text)} is no link") from error
+    if "@" in parts.netloc:
+        # Unshown: it may be a password, and this text goes into logs.
+        raise LinkError("the link carries a name or a password", hint="Leave out all up to the @.")
     if parts.scheme not in ("http", "https") or host not in HOSTS:
         raise LinkError(f"{_short(text)} is neither a link to Civitai nor an AIR")
     path = parts.path.strip("/")

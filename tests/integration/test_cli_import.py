@@ -149,6 +149,52 @@ def test_a_comfy_lock_that_was_exported_leads_back_to_the_same_files(project: Pr
     assert hashes(project) == wanted
 
 
+def test_several_files_of_one_version_come_back_from_a_comfy_lock(
+    project: Project, served: Served
+) -> None:
+    version = served.registry.models[1133590].versions[0]
+    vae = version.add_file("theatre.vae.safetensors", type="VAE")
+    project.write(WASH, f"{{version: {version.id}, files: [{{type: Model}}, {{type: VAE}}]}}")
+    assert project.call("lock").status == 0
+    wanted = hashes(project)
+    assert vae.sha256.lower() in wanted
+    assert project.call("export", "--format", "comfy-lock", "-o", "comfy-lock.yaml").status == 0
+    project.write()
+    project.lock.unlink()
+    ran = project.call("import", "--format", "comfy-lock", "comfy-lock.yaml")
+    assert (ran.status, "listed already" in ran.err) == (0, False), ran.err
+    assert project.call("lock").status == 0
+    assert hashes(project) == wanted
+    before = project.manifest.read_bytes()
+    assert project.call("import", "--format", "comfy-lock", "comfy-lock.yaml").status == 0
+    assert project.manifest.read_bytes() == before
+
+
+def test_a_file_of_a_version_that_is_listed_with_others_is_left_and_told(project: Project) -> None:
+    link = "https://civitai.com/api/download/models/1401876?fileId="
+    project.write(f"{link}1")
+    before = project.manifest.read_bytes()
+    ran = project.call("import", listed(project, f"{link}1\n{link}2\n"))
+    assert ran.status == 4
+    assert f"list.txt:2: {link}2 was not added: other files of this version are asked for" in (
+        ran.err
+    )
+    assert project.manifest.read_bytes() == before
+
+
+def test_a_password_in_a_link_gets_neither_into_the_manifest_nor_on_the_screen(
+    project: Project,
+) -> None:
+    before = project.manifest.read_bytes()
+    for host in ("civitai.com", "huggingface.co"):
+        name = listed(project, f"https://me:hunter2@{host}/models/1401876\n")
+        ran = project.call("import", name)
+        assert (ran.status, "list.txt:1: " in ran.err) == (65, True)
+        assert "hunter2" not in ran.out + ran.err
+        assert "hunter2" not in project.call("add", f"https://me:hunter2@{host}/models/5").err
+    assert project.manifest.read_bytes() == before
+
+
 def hashes(project: Project) -> set[str]:
     return {file["sha256"] for file in project.call("list", "--json").json["files"]}
 

@@ -12,7 +12,7 @@ from civsync.cli.documents import read_bytes
 from civsync.cli.editing import Opened, edited, open_documents, store
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
-from civsync.cli.wishes import Wish, Wording, wishes_of
+from civsync.cli.wishes import Wish, Wording, wishes_of, with_files_of
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import DocumentError, Place, Problem, UserError
 from civsync.core.limits import MANIFEST_BYTES
@@ -161,16 +161,29 @@ def _why_left(named: Named) -> str:
 
 
 def _without_known(opened: Opened, pairs: Iterable[tuple[Named, Wish]]) -> _Sorted:
-    """Leave out what the manifest, or the list itself, has already."""
-    known = {identity_of(entry): f"in {entry.place}" for entry in opened.manifest.entries}
+    """Leave out what the manifest, or the list itself, has already.
+
+    Files of one version that the list names one by one become one entry.
+    """
+    known = {identity_of(e): (f"in {e.place}", e) for e in opened.manifest.entries}
     found = _Sorted(wishes=[], skipped=[], left=[])
+    added: dict[str, int] = {}
     for named, wish in pairs:
         identity = identity_of(wish.entry)
-        if identity in known:
-            found.skipped.append(_Passed(named=named, why=f"listed already, {known[identity]}"))
-            continue
-        known[identity] = f"in line {named.line}"
-        found.wishes.append(wish)
+        where, entry = known.get(identity, ("", None))
+        if entry is None:
+            added[identity] = len(found.wishes)
+            known[identity] = (f"in line {named.line}", wish.entry)
+            found.wishes.append(wish)
+        elif set(wish.entry.request.selectors) <= set(entry.request.selectors):
+            found.skipped.append(_Passed(named=named, why=f"listed already, {where}"))
+        elif identity in added and entry.request.selectors:
+            both = with_files_of(found.wishes[added[identity]], wish)
+            found.wishes[added[identity]] = both
+            known[identity] = (where, both.entry)
+        else:
+            why = f"other files of this version are asked for {where}; name it there, under `files`"
+            found.left.append(_Passed(named=named, why=why))
     return found
 
 
