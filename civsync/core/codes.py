@@ -43,7 +43,6 @@ class Code(StrEnum):
 
     # the user's documents and flags
     USAGE = "usage"
-    NOT_YET = "not-yet"
     MANIFEST_MISSING = "manifest-missing"
     MANIFEST_SYNTAX = "manifest-syntax"
     MANIFEST_INVALID = "manifest-invalid"

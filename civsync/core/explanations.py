@@ -44,12 +44,6 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             " that exclude each other. Nothing was done.",
             ExitCode.USAGE,
         ),
-        Code.NOT_YET: _user(
-            "Remove the key, or list the models under `models:`.",
-            "The manifest uses a key that this version of civsync knows but cannot carry out"
-            " yet. It is refused rather than ignored, because ignoring it would give you other"
-            " files than you asked for.",
-        ),
         Code.MANIFEST_MISSING: _user(
             "Run `civsync init` to make one, or name it with --manifest.",
             "civsync looked for civsync.yaml in this folder and those above it and found none, or"
