@@ -7,7 +7,7 @@ files is rendered again offline.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from civsync.cli.documents import read_bytes, store_lock
 from civsync.cli.found_lock import FoundLock, Upgrade
@@ -25,6 +25,9 @@ from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness
 from civsync.decide.unhashed import unhashed_files
 from civsync.documents.lock import in_file_order, read_lock, write_lock
+
+SHOWN_NOTES: Final = 5
+"""Notes of one kind about one entry that are shown without --verbose."""
 
 if TYPE_CHECKING:
     from civsync.decide.notes import Note
@@ -148,10 +151,22 @@ def mend(
 
 
 def tell_notes(output: Output, manifest: Manifest, notes: Sequence["Note"]) -> None:
-    """Say what is remarkable about entries, each with its line in the manifest."""
+    """Say what is remarkable about entries, each with its line in the manifest.
+
+    Of one kind about one entry only the first are shown without --verbose: a search may
+    leave out hundreds.
+    """
     places = {entry.key: entry.place for entry in manifest.entries}
+    kinds: dict[tuple[str, str], list[Note]] = {}
     for note in notes:
-        output.warn(f"{show(str(places[note.entry]))}: {show(note.message)}")
+        kinds.setdefault((note.entry, note.code), []).append(note)
+    for (key, code), alike in kinds.items():
+        shown = len(alike) if output.choice.verbose else SHOWN_NOTES
+        for note in alike[:shown]:
+            output.warn(f"{show(str(places[key]))}: {show(note.message)}")
+        if len(alike) > shown:
+            more = f"{len(alike) - shown:,} more notes of the kind {code} (--verbose shows all)"
+            output.warn(f"{show(str(places[key]))}: {more}")
 
 
 def _any_of(clashes: frozenset[str], upgrade: Upgrade | None) -> Upgrade:

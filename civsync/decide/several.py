@@ -38,16 +38,19 @@ def lock_hits(case: Case, catalog: Catalog, hits: Hits) -> Outcome:
     text = _cut(hits, limit)
     broken = hits.more and (limit is None or len(hits.models) < limit)
     found = {model.id for model in hits.models}
-    stay = _unreached(case, found, limit) if broken else []
-    if stay:
-        text += "; what was found before stays"
-    notes = [Note(code="search-cut", entry=case.entry.key, message=text)] if text else []
+    stay = _unreached(case, found, limit) if broken or hits.unread else []
+    told = [("search-cut", text)] if text else []
+    if hits.unread:
+        count = "1 model" if hits.unread == 1 else f"{hits.unread} models"
+        told.append(("unreadable", f"{count} of Civitai's listing could not be read"))
+    kept = "; what was found before stays" if stay else ""
+    notes = [Note(code=code, entry=case.entry.key, message=said + kept) for code, said in told]
     parts = [_part(part, catalog) for part in parts_of(case, sorted(found))]
     return _united(case, [*parts, *stay], notes)
 
 
 def _unreached(case: Case, found: AbstractSet[int], limit: int | None) -> list[Outcome]:
-    """Return what is locked of models that a listing which broke off did not come to.
+    """Return what is locked of models that a listing did not come to, or not legibly.
 
     That it did not show them proves nothing. They go where the search itself was changed.
     """
@@ -122,7 +125,8 @@ def _united(
 ) -> Outcome:
     """Put what was locked of many into one entry. Raises the first failure if nothing was."""
     locked = [part.locked for part in parts if part.locked is not None]
-    failures = [part.failure for part in parts if part.failure is not None]
+    failed = [(part, part.failure) for part in parts if part.failure is not None]
+    failures = [failure for _, failure in failed]
     if not locked and failures:
         raise failures[0]
     key = case.entry.key
@@ -130,9 +134,9 @@ def _united(
         Note(
             code="left-out",
             entry=key,
-            message=f"{error.message}; it is left out of {key}",
+            message=f"model {part.case.request.model_id}: {error.message}; it is left out of {key}",
         )
-        for error in failures
+        for part, error in failed
     ]
     waits = {each.version_id: each for entry in locked for each in entry.waiting}
     waits |= {each.version_id: each for each in waiting}

@@ -492,3 +492,22 @@ def test_an_upgrade_that_finds_the_same_files_writes_nothing_in_whatever_order_t
     assert latest.project.lock.stat().st_mtime_ns == before
     document = latest.project.call("lock", "-U", "--json").json
     assert (document["changed"], document["changes"]) == (False, [])
+
+
+def test_a_search_that_leaves_many_out_tells_of_a_few_and_counts_the_rest(latest: World) -> None:
+    for number in range(6001, 6009):
+        model = latest.registry.add_model(f"Model {number}", id=number, tags=["many"])
+        model.add_version("v1", base_model="SD 1.5").add_file(f"{number}.ckpt")
+    model = latest.registry.add_model("Sound", id=6100, tags=["many"])
+    model.add_version("v1", base_model="SD 1.5").add_file("sound.safetensors")
+    latest.project.manifest.write_text("version: 1\nsearches:\n  - {tag: many}\n", encoding="utf-8")
+
+    said = latest.lock("--dry-run")
+    everything = latest.lock("--dry-run", "--verbose")
+
+    assert said.count("it is left out of ?tag=many") == 5
+    assert "civsync.yaml:3:5: 3 more notes of the kind left-out (--verbose shows all)" in said
+    assert everything.count("it is left out of ?tag=many") == 8
+    assert all(f"model {number}: " in everything for number in range(6001, 6009))
+    notes = latest.project.call("lock", "--dry-run", "--json").json["notes"]
+    assert len(notes) == 8
