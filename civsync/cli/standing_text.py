@@ -185,7 +185,9 @@ def _reason_text(reason: Reason) -> str:
         case Why.EARLY_ACCESS:
             return f"{version} is in early access until {when or 'nobody knows when'}"
         case Why.POLICY:
-            return f"{version}: {reason.text}"
+            # Some refusals begin with the version themselves.
+            named = reason.text.startswith("version ")
+            return reason.text if named else f"{version}: {reason.text}"
         case Why.UNLOCKABLE | Why.FAILED:
             return reason.text
         case Why.GONE:

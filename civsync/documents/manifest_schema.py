@@ -139,6 +139,8 @@ def _say_unknown_keys(
         owner = "an item with `creator`" if "creator" in known else _name(path)
         message = f"`{pair.key}` is not a key of {owner}"
         hint = did_you_mean(pair.key, known)
+        if pair.key == "username" and len(path) == 2 and path[0] == "models":
+            hint = "Write `creator: NAME` alone, or make it an item of `searches`."
         if pair.key.casefold() in _SECRETS:
             hint = "Secrets stay out of the manifest: run `civsync auth login`."
         findings.add(Code.UNKNOWN_KEY, message, pair, key_path((*path, pair.key)), hint)

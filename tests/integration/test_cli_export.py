@@ -207,3 +207,11 @@ def test_an_unknown_format_lists_the_known(project: Project) -> None:
     ran = project.call("export", "--format", "spdx")
     assert ran.status == 64
     assert "cyclonedx" in ran.err
+
+
+def test_a_folder_that_is_not_there_is_a_wrong_name_and_no_broken_disk(project: Project) -> None:
+    ran = project.call("export", "--format", "urls", "-o", "none/list.txt")
+
+    assert ran.status == 64
+    assert "none/list.txt: there is no such folder to write into [usage]" in ran.err
+    assert not (project.folder / "none").exists()

@@ -475,3 +475,11 @@ def test_a_creator_takes_the_keys_of_a_search_but_for_those_that_name_it() -> No
     ours, theirs = (set(DEFINITIONS[each]["properties"]) for each in ("creator", "search"))
     assert theirs - ours == {"query", "username", "favorites"}
     assert ours - theirs == {"creator"}
+
+
+@pytest.mark.parametrize("item", ["{username: bob}", "{creator: bob, username: bob}"])
+def test_a_username_under_models_leads_to_creator(item: str) -> None:
+    problems = problems_of(f"version: 1\nmodels:\n  - {item}\n")
+
+    hints = [each.hint for each in problems if each.code is Code.UNKNOWN_KEY]
+    assert hints == ["Write `creator: NAME` alone, or make it an item of `searches`."]

@@ -84,5 +84,12 @@ def _write(project: Project, target: Path, text: str) -> None:
             subject=str(target),
             hint="Name another file with -o.",
         )
+    if not place.parent.is_dir():
+        raise UserError(
+            Code.USAGE,
+            "there is no such folder to write into",
+            subject=str(target),
+            hint="Make the folder, or name another file with -o.",
+        )
     with faults_of("write", str(target)), Beneath(str(place.parent)).folder("") as folder:
         write_whole(folder, place.name, text.encode("utf-8"))
