@@ -83,12 +83,13 @@ class Page:
     """Models in the order of the listing; `cursor` leads on, "" at the end.
 
     `found` is false where the listing says that what it is narrowed to (a creator) is not
-    there. Models that could not be read are left out.
+    there. Models that could not be read are left out; `unread` says how many.
     """
 
     models: tuple[RemoteModel, ...]
     cursor: str = ""
     found: bool = True
+    unread: int = 0
 
 
 QuestionAnswer = Models | Owners | Page

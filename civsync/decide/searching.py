@@ -19,11 +19,13 @@ from civsync.decide.lookup import Asking, Catalog
 class Hits:
     """What a search found. `more` says that the listing goes on where it was left.
 
-    `known` is false where the creator that it is narrowed to is not there.
+    `known` is false where the creator that it is narrowed to is not there, and `unread` is how
+    many models the listing showed that could not be read.
     """
 
     models: tuple[RemoteModel, ...]
     more: bool = False
+    unread: int = 0
     known: bool = True
 
 
@@ -54,6 +56,7 @@ class _Walk:
     visited: set[str] = field(default_factory=set)
     pages: int = 0
     idle: int = 0
+    unread: int = 0
     known: bool = True
     ended: bool = False
     more: bool = False
@@ -69,6 +72,7 @@ class _Walk:
     def take(self, page: Page) -> None:
         self.pages += 1
         self.known = page.found
+        self.unread += page.unread
         before = len(self.seen)
         for model in page.models:
             self.seen.add(model.id)
@@ -85,7 +89,7 @@ class _Walk:
 
     def hits(self) -> Hits:
         models = tuple(self.found.values())[: self.search.limit]
-        return Hits(models=models, more=self.more, known=self.known)
+        return Hits(models=models, more=self.more, unread=self.unread, known=self.known)
 
 
 def follow(searches: Mapping[str, Search], catalog: Catalog) -> Asking[Mapping[str, Hits]]:

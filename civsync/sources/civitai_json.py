@@ -59,6 +59,12 @@ def read_models(value: object, *, whole: bool) -> tuple[RemoteModel, ...]:
     return tuple(found)
 
 
+def count_models(value: object) -> int:
+    """Return how many models a `GET /models` answer has, readable or not."""
+    items = value.get("items") if isinstance(value, dict) else None
+    return len(items) if isinstance(items, list) else 0
+
+
 def read_model(value: object) -> RemoteModel:
     """Return the model of a `GET /models/{id}` answer.
 

@@ -28,7 +28,7 @@ from civsync.core.request import Search
 from civsync.core.wire import HttpAnswer
 from civsync.decide.replies import complaint, read_json, says_not_found
 from civsync.sources.civitai_fields import whole_text
-from civsync.sources.civitai_json import read_models
+from civsync.sources.civitai_json import count_models, read_models
 
 _LONGEST_CURSOR: Final = 2000
 """Characters; a real one has about thirty."""
@@ -65,7 +65,7 @@ def read_page(answer: HttpAnswer, search: Search, *, cap: int) -> Page:
             f"Civitai knows no tag {search.tag!r}, and lists models as if none were asked for",
             hint="Correct the tag; the page of a model shows how it is spelled.",
         )
-    return Page(models, cursor=_cursor(value))
+    return Page(models, cursor=_cursor(value), unread=count_models(value) - len(models))
 
 
 def favorites_of_nobody() -> RegistryError:

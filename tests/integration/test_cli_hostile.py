@@ -160,3 +160,17 @@ def test_an_upgrade_of_a_held_entry_by_name_says_that_it_is_held(shop: Shop) -> 
     ) in ran.err
     assert f"civsync unhold {model.id}@latest" in ran.err
     assert "is held" not in shop.project.call("lock", "--upgrade").err
+
+
+def test_a_hit_whose_record_cannot_be_read_is_not_given_up(shop: Shop) -> None:
+    first, second = shop.offer(2048, 2048)
+    search(shop, "{types: [LORA]}")
+    assert shop.project.call("lock").status == 0
+    before = shop.project.lock.read_bytes()
+    first.name = 7  # type: ignore[assignment]  # what no model is called
+
+    ran = shop.project.call("lock", "--upgrade")
+
+    assert "civsync.yaml:3:5: 1 model of Civitai's listing could not be read" in ran.err
+    assert shop.project.lock.read_bytes() == before
+    assert locked_models(shop) == {first.id, second.id}
