@@ -17,11 +17,14 @@ from civsync.core.questions import (
     AskModels,
     AskModelsOfVersions,
     AskOwners,
+    AskPage,
     AskVersion,
     Models,
     Owners,
+    Page,
     Question,
 )
+from civsync.core.request import Search
 from civsync.core.secrets import Token
 from civsync.core.wire import HttpAnswer, HttpRequest, SignedUrl
 from civsync.sources.civitai import CivitaiSource
@@ -239,6 +242,51 @@ def test_owners_are_asked_by_whole_hashes_alone() -> None:
     assert json.loads(request.body or b"") == [SHA, other]
     assert anyio.run(world.source.answer, AskOwners(())) == Owners({})
     assert len(world.wire.requests) == 1
+
+
+# --- listings -----------------------------------------------------------------------------
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_smaller_sizes_from_the_same_place() -> None:
+    world = World(answer_cap=400)
+    world.wire.on("/models?", json_answer({"items": [], "pad": "x" * 400}))
+    world.wire.on(
+        "limit=25&cursor=", json_answer({"items": [_model(1)], "metadata": {"nextCursor": 9}})
+    )
+    found = anyio.run(world.source.answer, AskPage(Search(), "a|b", 100))
+    assert isinstance(found, Page)
+    assert ([model.id for model in found.models], found.cursor) == ([1], "9")
+    queries = [parse_qs(urlsplit(url).query) for url in world.wire.urls]
+    assert [query["limit"] for query in queries] == [["100"], ["50"], ["25"]]
+    assert [query["cursor"] for query in queries] == [["a|b"]] * 3
+
+
+def test_one_model_that_is_too_large_by_itself_ends_the_search() -> None:
+    world = World(answer_cap=400)
+    world.wire.on("/models?", json_answer({"items": [], "pad": "x" * 400}))
+    question = AskPage(Search(), "", 2)
+    error = world.failure(lambda: anyio.run(world.source.answer, question))
+    assert error.code is Code.ANSWER_TOO_LARGE
+    assert world.wire.asked("/models?") == 2
+
+
+def test_a_search_that_is_refused_is_not_asked_again() -> None:
+    world = World()
+    issue = {"path": ["sort"], "message": "Invalid option"}
+    world.wire.on("/models?", json_answer({"error": {"issues": [issue]}}, 400))
+    question = AskPage(Search(sort="Best"), "", 9)
+    error = world.failure(lambda: anyio.run(world.source.answer, question))
+    assert error.code is Code.SEARCH_REFUSED
+    assert "sort: Invalid option" in error.message
+    assert world.wire.asked("/models?") == 1
+
+
+def test_favorites_of_nobody_are_not_asked_for() -> None:
+    world = World()
+    question = AskPage(Search(favorites=True), "", 9)
+    error = world.failure(lambda: anyio.run(world.source.answer, question))
+    assert error.code is Code.LOGIN_NEEDED
+    assert world.wire.urls == []
 
 
 # --- manners ------------------------------------------------------------------------------

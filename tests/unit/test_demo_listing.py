@@ -289,6 +289,14 @@ def test_bulk_hashes_answer_per_matching_file(served: Served) -> None:
     assert ask(f"{base}/{one.shown_hashes['AutoV2']}").json["id"] == first.id
 
 
+def test_ten_thousand_hashes_are_answered_at_once(served: Served) -> None:
+    file = served.registry.add_model().add_version().add_file()
+    hashes = [f"{number:064x}" for number in range(9_999)]
+    body = json.dumps([*hashes, file.sha256]).encode()
+    url = f"{served.api_url}/api/v1/model-versions/by-hash/ids"
+    assert [hit["hash"] for hit in send("POST", url, body).json] == [file.sha256]
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
