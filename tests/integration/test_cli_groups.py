@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from civsync.cli.output import size_text
 from civsync.demo.registry import Model, Registry
 from civsync.demo.served import Served, serve
 from support.cli import Project
@@ -282,7 +283,9 @@ def test_verify_reads_what_is_selected_and_what_was_placed_of_the_rest(tree: Tre
     ran = tree.call("verify")
     assert (ran.status, "3 of 3 files as locked" in ran.err) == (0, True)
     assert "1 file of group video is not selected" in ran.err
-    assert "1 of 1 file as locked" in tree.call("verify", "--no-group", "style").err
+    free = tree.root / next(path for path in tree.files() if FREE in path)
+    read = f"1 of 1 file as locked, {size_text(free.stat().st_size)} in "
+    assert read in tree.call("verify", "--no-group", "style").err
     path = tree.root / next(path for path in tree.files() if STYLE in path)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert tree.call("verify").status == 5

@@ -1,6 +1,7 @@
 """`civsync verify`: read every locked file and say which differs."""
 
 import time
+from collections.abc import Mapping
 
 import click
 
@@ -23,6 +24,7 @@ from civsync.core.errors import CivsyncError, IntegrityError, exit_of
 from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 from civsync.core.lock import Lock
+from civsync.core.names import SafePath
 from civsync.core.plan import Blocked, Want
 from civsync.decide.groups import Chosen, with_placed
 from civsync.decide.plan import wanted_files
@@ -84,7 +86,7 @@ def command(context: Context, *, quick: bool, jobs: int, groups: GroupWishes) ->
     if world.learned:
         # So that status and sync know it too, also where size and time did not change.
         disk.remember(world.receipt)
-    _tell(output, world, len(wants), faults, time.monotonic() - began)
+    _tell(output, world, wants, faults, time.monotonic() - began)
     return exit_of(faults.values())
 
 
@@ -129,8 +131,13 @@ def _fault(want: Want, sight: Sight, blocked: CivsyncError | None) -> CivsyncErr
 
 
 def _tell(
-    output: Output, world: World, count: int, faults: dict[str, CivsyncError], seconds: float
+    output: Output,
+    world: World,
+    wants: Mapping[SafePath, Want],
+    faults: dict[str, CivsyncError],
+    seconds: float,
 ) -> None:
+    count = len(wants)
     if output.choice.json:
         output.document(
             "civsync.verify",
@@ -148,7 +155,9 @@ def _tell(
         output.data(
             f"{output.paint('differs', 'red', to_stdout=True)}  {show(path)}: {show(error.message)}"
         )
-    read = sum(sight.stamp.size for sight in world.inventory.values() if isinstance(sight, Regular))
+    # The inventory also holds what is not selected, which was looked at and not read.
+    sights = (world.inventory.get(path) for path in wants)
+    read = sum(sight.stamp.size for sight in sights if isinstance(sight, Regular))
     right = f"{count - len(faults):,} of {count_text(count, 'file')} as locked"
     output.talk(f"{right}, {size_text(read)} in {duration_text(seconds)}")
     if world.plan.unselected.files:
