@@ -27,6 +27,7 @@ class Wording:
     groups: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     directory: str | None = None
+    allow_pickle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,8 @@ def _keys_of(wording: Wording) -> dict[str, Writable]:
         keys["files"] = [_selector(word) for word in wording.files]
     if wording.directory is not None:
         keys["directory"] = wording.directory
+    if wording.allow_pickle:
+        keys["allow_pickle"] = True
     return keys
 
 

@@ -433,3 +433,13 @@ def test_a_name_that_is_nearly_one_is_offered(project: Project, name: str, meant
     assert ran.status == 64
     assert f"no entry is called '{name}'" in ran.err
     assert f"hint: Did you mean `{meant}`?" in ran.err
+
+
+def test_a_pickle_is_added_if_that_is_said_where_it_is_added(project: Project) -> None:
+    refused = project.call("add", f"{PAGE}/{EMBEDDING}", "--no-sync")
+    assert (refused.status, text(project)) == (65, MANIFEST)
+
+    well(project, "add", f"{PAGE}/{EMBEDDING}", "--allow-pickle", "--no-sync")
+
+    added = f"  - model: {PAGE}/{EMBEDDING}\n    allow_pickle: true\n"
+    assert text(project) == MANIFEST.replace("# the end", f"{added}# the end")

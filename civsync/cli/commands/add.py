@@ -48,6 +48,9 @@ from civsync.documents.manifest_edit import add_entries
     help="A file to take, by type, or by a name with * or a dot (repeatable).",
 )
 @click.option("--directory", metavar="TEMPLATE", help="Where its files go, below the root.")
+@click.option(
+    "--allow-pickle", is_flag=True, help="Accept formats that can run code when they are loaded."
+)
 @click.option("--no-sync", is_flag=True, help="Write manifest and lock, and download nothing.")
 @common_options
 @pass_context
@@ -60,6 +63,7 @@ def command(
     groups: tuple[str, ...],
     files: tuple[str, ...],
     directory: str | None,
+    allow_pickle: bool,
     no_sync: bool,
 ) -> int:
     """Add models to civsync.yaml, given as links to Civitai's pages or as AIRs.
@@ -68,7 +72,13 @@ def command(
     and lock stay as they were. Comments and order of the manifest are kept.
     """
     opened = open_documents(context)
-    wording = Wording(version=version, groups=groups, files=files, directory=directory)
+    wording = Wording(
+        version=version,
+        groups=groups,
+        files=files,
+        directory=directory,
+        allow_pickle=allow_pickle,
+    )
     wishes = wishes_of(items, models, wording, context.output)
     _refuse_known(wishes, opened.manifest)
     data = edited(

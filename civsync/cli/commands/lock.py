@@ -34,7 +34,12 @@ from civsync.decide.differences import changes_between
 @click.option("--dry-run", is_flag=True, help="Resolve and show, but write nothing.")
 @click.option("-U", "--upgrade", is_flag=True, help="Move every entry to what is current now.")
 @click.option(
-    "-P", "--upgrade-entry", "chosen", multiple=True, metavar="ENTRY", help="Move this entry."
+    "-P",
+    "--upgrade-entry",
+    "chosen",
+    multiple=True,
+    metavar="ENTRY",
+    help="Move this entry: a key, a model id, a link or the model's name (repeatable).",
 )
 @common_options
 @pass_context
