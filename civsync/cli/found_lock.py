@@ -12,7 +12,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.lock import Lock
 from civsync.core.request import Entry, Manifest
-from civsync.decide.unite import United, unite
+from civsync.decide.unite import unite
 from civsync.documents.lock import read_lock, write_lock
 from civsync.documents.lock_conflict import TAKE_ONE_SIDE, Sides, split_conflict
 
@@ -60,10 +60,13 @@ def find_lock(project: Project, data: bytes | None, *, canonical: bool = False) 
     sides = split_conflict(data, name=name)
     if sides is None:
         lock = read_lock(data, name=name, apart=False)
-        return FoundLock(lock=lock, rewrite=canonical and write_lock(lock) != data)
-    united: United = unite(
-        _side(sides.ours, "our", sides, name), _side(sides.theirs, "their", sides, name)
-    )
+        if len({entry.key for entry in lock.entries}) == len(lock.entries):
+            return FoundLock(lock=lock, rewrite=canonical and write_lock(lock) != data)
+        united = unite(lock, lock)
+    else:
+        united = unite(
+            _side(sides.ours, "our", sides, name), _side(sides.theirs, "their", sides, name)
+        )
     return FoundLock(lock=united.lock, clashes=united.clashes, unsure=united.unsure, rewrite=True)
 
 

@@ -3,6 +3,9 @@
 What the manifest wants is not known here: an entry that only one side has is kept, and
 goes when the manifest does not name it. Where files lie and in which order they come is
 worked out anew from the manifest, so it never clashes.
+
+Entries look alike, and git may take one for another that was changed: a side then has an
+entry twice, or one with the files of another model.
 """
 
 from dataclasses import dataclass, replace
@@ -29,21 +32,44 @@ class United:
 
 def unite(ours: Lock, theirs: Lock) -> United:
     """Return the entries of both sides, and which of them have to be resolved anew."""
-    mine = {entry.key: entry for entry in ours.entries}
-    others = {entry.key: entry for entry in theirs.entries}
+    mine, doubted_mine = _once_each(ours)
+    others, doubted_others = _once_each(theirs)
     both = mine.keys() & others.keys()
-    clashes = {key for key in both if _essence(mine[key]) != _essence(others[key])}
-    unsure = {key for key in clashes if _contents(mine[key]) != _contents(others[key])}
+    doubted = doubted_mine | doubted_others
+    clashes = {key for key in both if _essence(mine[key]) != _essence(others[key])} | doubted
+    unsure = {key for key in both if _contents(mine[key]) != _contents(others[key])} | doubted
     # Where each side points at another version of one model, both changed one entry.
     alone = [mine.keys() - both, others.keys() - both]
     models = {model_in_key(key) for key in alone[0]} & {model_in_key(key) for key in alone[1]}
     moved = {key for keys in alone for key in keys if model_in_key(key) in models - {None}}
-    entries = sorted((others | mine).values(), key=lambda entry: sort_key(entry.key))
+    sound = {key: entry for key, entry in mine.items() if key not in doubted_mine}
+    chosen = mine | others | sound
+    entries = sorted(chosen.values(), key=lambda entry: sort_key(entry.key))
     return United(
         lock=Lock(entries=tuple(entries)),
         clashes=frozenset(clashes | moved),
         unsure=frozenset(unsure | moved),
     )
+
+
+def _once_each(side: Lock) -> tuple[dict[str, LockedEntry], set[str]]:
+    """Return one entry for each key of a side, and the keys whose entry cannot be believed."""
+    found: dict[str, list[LockedEntry]] = {}
+    for entry in side.entries:
+        found.setdefault(entry.key, []).append(entry)
+    chosen: dict[str, LockedEntry] = {}
+    doubted: set[str] = set()
+    for key, entries in found.items():
+        own = [entry for entry in entries if _has_own_files(entry)]
+        chosen[key] = (own or entries)[0]
+        if not own or any(_essence(entry) != _essence(own[0]) for entry in own):
+            doubted.add(key)
+    return chosen, doubted
+
+
+def _has_own_files(entry: LockedEntry) -> bool:
+    model = model_in_key(entry.key)
+    return model is None or all(file.model_id == model for file in entry.files)
 
 
 def _contents(entry: LockedEntry) -> set[tuple[int, str]]:

@@ -67,8 +67,8 @@ class _Header:
 def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) -> Lock:
     """Return the lock that `data` holds, in this format or an older one.
 
-    With `apart` false several files may have one path: two branches that each add one merge
-    without a conflict, and whoever places them anew tells them apart.
+    With `apart` false several files may have one path, and several entries one key: so they
+    do after some merges without a conflict, and whoever settles that tells them apart.
     Raises DocumentError: lock-conflict, lock-newer, lock-invalid, unsafe paths included.
     """
     if len(data) > LOCK_BYTES:
@@ -209,8 +209,9 @@ def _check(entries: Iterable[LockedEntry], name: str, *, apart: bool) -> Iterato
     keys: set[str] = set()
     taken: dict[str, LockedFile] = {}
     for entry in entries:
-        if entry.key in keys:
-            yield _problem(name, f"two entries are called {entry.key!r}")
+        if apart and entry.key in keys:
+            message = f"two entries are called {entry.key!r}"
+            yield _problem(name, message, hint="Run `civsync lock`: it settles which one holds.")
         keys.add(entry.key)
         for file in entry.files:
             path = file.path

@@ -10,6 +10,7 @@ import pytest
 
 from civsync.demo.registry import Registry
 from civsync.demo.served import Served, serve
+from civsync.documents.lock_conflict import split_conflict
 from support.cli import Project
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -199,6 +200,41 @@ def test_two_additions_in_one_gap_are_united_without_network(
     assert "Both sides" not in ran.err
     assert "Wrote civsync.lock" in ran.err
     assert entries(project.lock.read_bytes()) == entries(ours) | entries(theirs)
+
+
+def test_branches_that_each_drop_one_model_and_add_another_are_united(
+    project: Project, registry: Registry
+) -> None:
+    """Entries look alike, so git takes one for a changed other, and a side has one twice."""
+    write(project, [17, 21, 31, 51, 11])
+    ours = locked_with(project)
+    write(project, [21, 24, 31, 41, 51])
+    theirs = locked_with(project)
+    merge(project, ours, theirs, "--diff3")
+    sides = split_conflict(project.lock.read_bytes())
+    assert sides is not None
+    assert sides.ours.count(b'"key": "21@latest"') == 2
+    for number in MODELS:
+        registry.models[number].add_version("v2", at=0).add_file()
+    write(project, [17, 21, 24, 31, 51])
+    ran = project.call("lock")
+    assert ran.status == 0, ran.err
+    assert entries(project.lock.read_bytes()) == {
+        key: text
+        for key, text in (entries(ours) | entries(theirs)).items()
+        if key not in ("11@latest", "41@latest")
+    }
+
+
+def test_an_entry_that_stands_twice_in_a_lock_without_markers_is_settled(project: Project) -> None:
+    document = json.loads(project.lock.read_bytes())
+    whole = project.lock.read_bytes()
+    document["entries"].insert(1, document["entries"][0])
+    project.lock.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    locked = project.call("sync", "--locked")
+    assert (locked.status, "hint: Run `civsync lock`" in locked.err) == (65, True)
+    assert project.call("lock", env=NOWHERE).status == 0
+    assert project.lock.read_bytes() == whole
 
 
 def test_two_pins_of_one_model_leave_the_one_that_the_manifest_names(

@@ -74,6 +74,33 @@ def test_two_pins_of_one_model_are_one_entry_that_both_changed() -> None:
     assert united.lock == lock_of(A, pinned(3, 31), pinned(3, 32))
 
 
+def body_of(entry: LockedEntry, other: LockedEntry) -> LockedEntry:
+    """What git leaves where it takes one entry for a changed other: its key, the other's lines."""
+    return replace(other, key=entry.key)
+
+
+def test_of_an_entry_that_a_side_has_twice_the_one_with_its_own_files_is_taken() -> None:
+    twice = Lock(entries=(A, B, body_of(B, C)))
+    assert unite(twice, lock_of(A, B)) == United(lock=lock_of(A, B))
+
+
+def test_an_entry_that_a_side_has_twice_with_other_files_each_time_is_not_believed() -> None:
+    twice = Lock(entries=(A, B, latest(2, 21)))
+    assert unite(twice, twice) == United(
+        lock=lock_of(A, B), clashes=frozenset({B.key}), unsure=frozenset({B.key})
+    )
+
+
+def test_an_entry_with_the_files_of_another_model_is_not_believed() -> None:
+    united = unite(lock_of(A, body_of(B, C)), lock_of(A))
+    assert united.unsure == united.clashes == {B.key}
+
+
+def test_where_one_side_cannot_be_believed_the_others_entry_stands() -> None:
+    united = unite(lock_of(A, body_of(B, C)), lock_of(A, B))
+    assert (united.lock, united.unsure) == (lock_of(A, B), {B.key})
+
+
 def test_searches_of_one_side_each_are_no_clash() -> None:
     one, other = replace(A, key="?tag=a"), replace(B, key="?tag=b")
     assert unite(lock_of(one), lock_of(other)).clashes == frozenset()
