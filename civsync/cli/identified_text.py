@@ -103,7 +103,8 @@ def _sum_up(output: Output, report: Report) -> None:
         output.talk(f"Not described: {', '.join(words)}. They stay as they are.")
     if not report.remembered:
         output.talk("What was read could not be noted there: `civsync status` will read it again.")
-    output.talk("Nothing was downloaded or moved. Next: `civsync status`.")
+    root = f" --root {shlex.quote(str(report.root))}" if report.elsewhere else ""
+    output.talk(f"Nothing was downloaded or moved. Next: `civsync status{show(root)}`.")
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -89,6 +89,11 @@ def _lines(change: Change, output: Output, *, to_stdout: bool) -> Iterator[str]:
         where = f" at {files[0].path}" if change.kind is Kind.MOVED and files else ""
         model = files[0].model if files else change.key
         yield f"  {sign} {show(model)}  {show(versions)}{show(where)}  {size}  {key}"
+    if change.kind is Kind.ADDED and not entry.is_search:
+        for each in entry.waiting:
+            until = f" until {show(each.until)}" if each.until else ""
+            waits = f"{show(each.version)} is left for later: early access{until}"
+            yield f"      {output.paint(waits, 'dim', to_stdout=to_stdout)}"
     for fact in change.facts:
         name = f"{_name_of(change, fact)}: " if entry.is_search and fact.model_id else ""
         yield f"      {output.paint(name + fact_text(fact), 'dim', to_stdout=to_stdout)}"

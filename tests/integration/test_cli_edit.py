@@ -443,3 +443,10 @@ def test_a_pickle_is_added_if_that_is_said_where_it_is_added(project: Project) -
 
     added = f"  - model: {PAGE}/{EMBEDDING}\n    allow_pickle: true\n"
     assert text(project) == MANIFEST.replace("# the end", f"{added}# the end")
+
+
+def test_what_is_added_says_which_newer_version_is_still_sold(project: Project) -> None:
+    ran = well(project, "add", f"{PAGE}/1423008", "--no-sync")
+
+    assert "+ Paper Kites  v1.0 " in ran.err
+    assert "v2.0 early is left for later: early access until 2099-01-01" in ran.err

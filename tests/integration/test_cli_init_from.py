@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import resource
+import shlex
 import signal
 import sys
 import threading
@@ -299,6 +300,19 @@ def test_a_folder_that_a_manifest_cannot_name_needs_a_flag(
     assert ran.json["root_in_manifest"] is False
     assert "--root" in ran.err
     assert all_in_place(shop.project, "--root", str(folder)) == 1
+
+
+def test_the_next_step_that_is_named_is_for_the_folder_that_was_described(
+    shop: Shop, tmp_path: Path
+) -> None:
+    put(shop, "loras/x.safetensors", offer(shop, "x.safetensors"))
+    folder = tmp_path / "elsewhere"
+    shop.project.root.rename(folder)
+
+    ran = shop.project.call("init", "--from", str(folder))
+
+    assert ran.status == 0, ran.err
+    assert f"Next: `civsync status --root {shlex.quote(str(folder))}`." in ran.err
 
 
 def test_the_same_folder_may_be_said_twice_and_another_one_not(shop: Shop) -> None:
