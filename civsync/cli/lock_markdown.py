@@ -95,7 +95,7 @@ def _row(*cells: str) -> str:
 def _link(model: ModelChange) -> str:
     files = model.new or model.old
     page = f"{PAGES}/{model.model_id}?modelVersionId={files[0].version_id}"
-    return f"[{escape_markdown(model.name) or model.model_id}]({page})"
+    return f"[{escape_markdown(model.name.strip()) or model.model_id}]({page})"
 
 
 def _versions(model: ModelChange) -> str:

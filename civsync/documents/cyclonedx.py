@@ -45,8 +45,8 @@ _INDENT: Final = " " * 4
 
 
 def _json(value: object, indent: str = "") -> str:
-    """Return indented JSON that stands `indent` deep; no text in it holds a line break."""
-    return json.dumps(value, indent=2, ensure_ascii=False).replace("\n", f"\n{indent}")
+    """Return indented JSON in ASCII that stands `indent` deep; no text in it holds a line break."""
+    return json.dumps(value, indent=2).replace("\n", f"\n{indent}")
 
 
 _Found = tuple[tuple[LockedEntry, ...], LockedFile]

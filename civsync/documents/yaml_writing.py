@@ -64,7 +64,9 @@ def _escaped(text: str) -> Iterable[str]:
     for character in text:
         if character in '"\\':
             yield "\\" + character
-        elif _RAW.fullmatch(character):
+        elif _RAW.fullmatch(character) and (character.isprintable() or character > "\uffff"):
+            # What is invisible, or turns the text around, is seen as an escape. Beyond the first
+            # plane YAML and JSON have no escape in common.
             yield character
         else:
             yield f"\\u{ord(character):04x}"

@@ -59,6 +59,12 @@ def commit(project: Project, lock: Lock, message: str) -> None:
     git(project, "commit", "-q", "-m", message)
 
 
+def test_a_name_of_nothing_but_spaces_still_makes_a_link_to_click_on(project: Project) -> None:
+    project.lock.write_bytes(write_lock(lock_of(entry_of(7, 70, name="   "))))
+    out = project.call("diff", "old.lock", "civsync.lock", "--format", "markdown").out
+    assert "| [7](https://civitai.com/models/7?modelVersionId=70) |" in out
+
+
 @pytest.fixture
 def repository(project: Project) -> Project:
     """Two commits: one entry, then OLD; NEW is on disk, in a folder below the top."""

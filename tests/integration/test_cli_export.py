@@ -141,8 +141,18 @@ def test_a_validator_that_finds_nothing_would_be_found_out(project: Project) -> 
 def test_every_lock_makes_a_valid_bill_and_the_same_one_again(lock: Lock) -> None:
     text = cyclonedx_text(lock, API)
     assert VALIDATOR.validate_str(text) is None
-    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
     assert cyclonedx_text(read_lock(write_lock(lock)), API) == text
+
+
+@pytest.mark.parametrize("style", ["cyclonedx", "comfy-lock", "sha256sums", "urls"])
+def test_no_export_turns_the_text_of_a_terminal_around(tmp_path: Path, style: str) -> None:
+    file = locked_file("loras/a.safetensors", "a")
+    file = replace(file, model="a\u202e\u2066\x9b31mb\u2028", name="b\u202e.safetensors")
+    project = Project(tmp_path)
+    project.lock.write_bytes(write_lock(lock_of(locked_entry(file))))
+    shown = export(project, style).replace("\n", "")
+    assert shown.isprintable()
 
 
 def test_the_serial_number_belongs_to_the_lock() -> None:

@@ -272,7 +272,7 @@ REASONS = {
     "signs": ('a: "b" # c\\', '"a: \\"b\\" # c\\\\"'),
     "line breaks": ("a\nb\u2028c\x85", '"a\\u000ab\\u2028c\\u0085"'),
     "other scripts": ("日本 🎨", '"日本 🎨"'),
-    "nothing to see": ("\x7f\x1b\ufeff\u200b", '"\\u007f\\u001b\\ufeff\u200b"'),
+    "nothing to see": ("\x7f\x1b\ufeff\u200b", '"\\u007f\\u001b\\ufeff\\u200b"'),
     "the version of a name": ("v1.0", "v1.0"),
     "a glob": ("*.yaml", '"*.yaml"'),
     "the end of a line": ("x:", '"x:"'),
