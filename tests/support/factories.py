@@ -292,7 +292,10 @@ class Library:
                 return self._page(search, int(cursor or 0), size)
 
     def _page(self, search: Search, start: int, size: int) -> Page:
-        """Show a page of the models that `search` means, by id; a place is the cursor."""
+        """Show a page of the models that `search` means, by id; a place is the cursor.
+
+        A listing is as strict as a batch.
+        """
         if search.username and search.username not in {m.creator for m in self.models.values()}:
             return Page((), found=False)
         hits = [
@@ -305,7 +308,8 @@ class Library:
             and (not search.base_models or _is_for(model, search.base_models))
         ]
         end = start + size
-        return Page(tuple(hits[start:end]), cursor=str(end) if end < len(hits) else "")
+        shown = self._whole([hit.id for hit in hits[start:end]], frozenset(), self.batch_drops)
+        return Page(shown, cursor=str(end) if end < len(hits) else "")
 
     def _whole(
         self, ids: Sequence[int], hidden: frozenset[int], dropped: frozenset[int]
