@@ -52,6 +52,12 @@ def include_path(text: str, *, base: str) -> str:
             parts.append(part)
     if not parts or text.rpartition("/")[2] in ("", ".", ".."):
         raise IncludeError(f"{shown} names a folder", hint="Name the manifest in it.")
+    if not text.endswith((".yaml", ".yml")):
+        # A message quotes the line at fault; no manifest shall make it quote any file there is.
+        raise IncludeError(
+            f"{shown} is no manifest: its name does not end in .yaml or .yml",
+            hint="Give the included manifest such a name.",
+        )
     path = "/".join(parts)
     if len(path.encode()) > PATH_BYTES:
         raise IncludeError(f"{shown} leads to a path of more than {PATH_BYTES} bytes")
