@@ -15,6 +15,8 @@ from civsync.demo.registry import Registry
 from civsync.demo.served import serve
 from support.cli import Project, command
 
+pytestmark = pytest.mark.slow  # whole processes, one after another
+
 if sys.platform == "win32":
     pytest.skip("terminals are made with pty", allow_module_level=True)
 else:

@@ -11,6 +11,8 @@ import pytest
 from civsync.demo.show import MADE, MARKER, free_folder
 from support.cli import Ran, clean_environment, command
 
+pytestmark = pytest.mark.slow  # whole processes, one after another
+
 IN_PLACE = "14 files in place, nothing to do\n"
 
 

@@ -15,6 +15,8 @@ from civsync.documents.manifest import read_manifest
 from support.cli import Project
 from support.recorded_registry import add_files, recorded_registry
 
+pytestmark = pytest.mark.slow  # whole processes, one after another
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "manifests"
 
 TREES = {

@@ -19,6 +19,8 @@ from civsync.demo.registry import File, Registry
 from civsync.demo.served import Served, serve
 from support.cli import Project
 
+pytestmark = pytest.mark.slow  # whole processes, one after another
+
 ROUTE = "/api/download/"
 KIB = 1024
 BIG = 512 * KIB
