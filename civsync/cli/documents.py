@@ -153,13 +153,13 @@ def load_lock(project: Project) -> "Lock":
     return parse_lock(project, read_bytes(project.lock))
 
 
-def parse_lock(project: Project, data: bytes | None) -> "Lock":
+def parse_lock(project: Project, data: bytes | None, *, closely: bool = False) -> "Lock":
     """Return the lock that was read as `data`. Raises as `load_lock`."""
     from civsync.documents.lock import read_lock
 
     if data is None:
         raise lock_missing(project)
-    return read_lock(data, name=project.lock.name)
+    return read_lock(data, name=project.lock.name, closely=closely)
 
 
 def lock_missing(project: Project) -> UserError:

@@ -54,7 +54,7 @@ class Opened:
         """The lock, if there is one. Raises DocumentError."""
         if self.lock_data is None:
             return None
-        return parse_lock(self.project, self.lock_data)
+        return parse_lock(self.project, self.lock_data, closely=True)
 
 
 def open_documents(context: Context) -> Opened:

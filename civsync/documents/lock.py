@@ -64,11 +64,15 @@ class _Header:
     schema_version: int = 0
 
 
-def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) -> Lock:
+def read_lock(
+    data: bytes, *, name: str = "civsync.lock", apart: bool = True, closely: bool = True
+) -> Lock:
     """Return the lock that `data` holds, in this format or an older one.
 
     With `apart` false several files may have one path, and several entries one key: so they
     do after some merges without a conflict, and whoever settles that tells them apart.
+    Without `closely` a key may stand twice, and the last one counts: who only follows a lock
+    need not pay a fifth more for what whoever writes or checks it is told.
     Raises DocumentError: lock-conflict, lock-newer, lock-invalid, unsafe paths included.
     """
     if len(data) > LOCK_BYTES:
@@ -86,7 +90,7 @@ def read_lock(data: bytes, *, name: str = "civsync.lock", apart: bool = True) ->
         problems = list(_check(entries, name, apart=apart))
         if problems:
             raise DocumentError(problems)
-    if data.count(b"\n") != _line_count(entries):
+    if closely and data.count(b"\n") != _line_count(entries):
         try:
             repeated = find_repeated_key(data)
         except CodecError as error:
