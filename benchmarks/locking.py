@@ -90,9 +90,7 @@ def run_all(folder: Path, size: int, runs: int) -> None:
             row(f"lock, one search of {size:,} hits", "lock", anew=True)
 
 
-def cost(
-    words: tuple[str, ...], folder: Path, environment: dict[str, str], served: Served
-) -> Cost:
+def cost(words: tuple[str, ...], folder: Path, environment: dict[str, str], served: Served) -> Cost:
     """Run one command to its end. A failure ends the benchmark."""
     served.reset_counts()
     began = time.perf_counter()
