@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from civsync.core.control import Order, RunView
 from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp
 from civsync.core.events import Event
 from civsync.core.lock import LockedFile
@@ -44,6 +45,18 @@ class Reporter(Protocol):
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
+        ...
+
+
+class Control(Protocol):
+    """Steers a running sync from outside. Called in the event loop; never blocks."""
+
+    def view(self) -> RunView:
+        """Return how far everything is."""
+        ...
+
+    def obey(self, order: Order) -> int:
+        """Carry an order out and return how many downloads it changes (Limit: 0)."""
         ...
 
 
