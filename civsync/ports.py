@@ -15,6 +15,7 @@ from civsync.core.events import Event
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.questions import Question, QuestionAnswer
+from civsync.core.ranges import Ranges
 from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
 
 Sink = Callable[[memoryview | bytes], None]
@@ -119,12 +120,15 @@ class Part(Protocol):
     """A half-received file that this process alone holds."""
 
     @property
-    def held(self) -> int:
-        """Bytes on disk, all of them hashed."""
+    def done(self) -> Ranges:
+        """Which bytes are on disk."""
         ...
 
-    def write(self, data: memoryview | bytes) -> None:
-        """Append. Raises DiskError, or IntegrityError size-mismatch beyond the locked size."""
+    def write(self, data: memoryview | bytes, at: int) -> None:
+        """Put bytes at their place, from offset `at` on; several threads may, at places apart.
+
+        Raises DiskError, or IntegrityError size-mismatch beyond the locked size.
+        """
         ...
 
     def restart(self) -> None:
@@ -132,7 +136,7 @@ class Part(Protocol):
         ...
 
     def digests(self) -> Digests:
-        """Hashes of what is held (waits for the hashing thread)."""
+        """Hashes of the bytes before the first gap (waits for the hashing thread)."""
         ...
 
     def head(self, size: int) -> bytes:

@@ -102,6 +102,30 @@ TRANSFER_ATTEMPTS: Final = 8
 FRESH_URLS: Final = 20
 """How often one file may ask for a new signed URL in one run: each counts against the quota."""
 
+TRANSFER_PATIENCE_S: Final = 600.0
+"""How long one file may go without a new byte, all tries and pauses together."""
+
+HOST_PATIENCE_S: Final = 120.0
+"""How long a host that stopped answering is tried before all its files are given up."""
+
+DOWNLOAD_SPACING_S: Final = 0.001
+"""Least time between two requests for downloads to one host: a thousand a second."""
+
+DEFAULT_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 64
+"""Connections for bytes in all, over all files."""
+
+URL_CONNECTIONS: Final = 4
+"""Connections for one signed URL: storage hosts refuse more with 403 (civitai/civitai#2113)."""
+
+SEGMENTED_BYTES: Final = 32 * MIB
+"""Least that must be missing of a file for more than one connection to be tried."""
+
+PIECE_MIN_BYTES: Final = 4 * MIB
+PIECE_MAX_BYTES: Final = 128 * MIB
+"""Bounds of what one of several connections asks for at once: small pieces cost a round trip
+each (4 MiB ones measured 22 % at 100 ms), large ones let the hash fall behind."""
+
 CHUNK_BYTES: Final = 1 * MIB
 """Unit of reading and hashing; larger ones measured no faster."""
 

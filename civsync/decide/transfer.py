@@ -33,7 +33,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """The body carries on from the bytes already held."""
+    """The body is what was asked for, from the first byte of it on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +64,20 @@ class Follow:
 Verdict = Append | Restart | Verify | Drop | Follow
 
 
-def judge(head: Head, *, held: int, size: int, name: str = "", address: str = "") -> Verdict:
+def judge(
+    head: Head,
+    *,
+    held: int,
+    size: int,
+    end: int | None = None,
+    name: str = "",
+    address: str = "",
+) -> Verdict:
     """Say what to do with the reply to a request for the bytes from `held` on, of `size`.
 
-    `name` is the locked file name (it tells whether text may come), `address` the URL that
-    was asked, if `head.url` does not say it. Redirects are to be counted by the caller.
+    `end` is the first byte that was not asked for, None where none was left out. `name` is
+    the locked file name (it tells whether text may come), `address` the URL that was asked,
+    if `head.url` does not say it. Redirects are to be counted by the caller.
 
     Raises WireError url-expired (ask for a fresh URL and keep the part), rate-limited,
     server-error, bad-redirect or reply-malformed; IntegrityError not-a-model or
@@ -81,8 +90,9 @@ def judge(head: Head, *, held: int, size: int, name: str = "", address: str = ""
             _refuse_other_size(head, size, address)
             return Restart()
         case 206:
-            _refuse_pages(head, size - held, size, name, address)
-            _refuse_other_range(head, held, size, address)
+            end = size if end is None else end
+            _refuse_pages(head, end - held, size, name, address)
+            _refuse_other_range(head, held, end, size, address)
             return Append()
         case 416 if held == size:
             return Verify()
@@ -136,17 +146,17 @@ def _refuse_other_size(head: Head, size: int, address: str) -> None:
         )
 
 
-def _refuse_other_range(head: Head, held: int, size: int, address: str) -> None:
+def _refuse_other_range(head: Head, held: int, end: int, size: int, address: str) -> None:
     """Refuse a 206 for other bytes than were asked for: it would splice two files together."""
     text = head.header("content-range").strip()
     match = _CONTENT_RANGE.fullmatch(text)
-    if match is None or tuple(map(int, match.groups())) != (held, size - 1, size):
+    if match is None or tuple(map(int, match.groups())) != (held, end - 1, size):
         raise WireError(
             Code.REPLY_MALFORMED,
-            f"asked for bytes {held}-{size - 1}/{size}, got {_short(text) or 'no range'}",
+            f"asked for bytes {held}-{end - 1}/{size}, got {_short(text) or 'no range'}",
             subject=subject_of(address),
         )
-    if _length(head, address) not in (None, size - held):
+    if _length(head, address) not in (None, end - held):
         raise WireError(
             Code.REPLY_MALFORMED,
             "the length of the reply contradicts its range",

@@ -6,15 +6,11 @@ process id does. What cannot be told for sure is never written to: its bytes are
 """
 
 import contextlib
-import functools
-import hashlib
 import os
-import platform
 import re
 import stat
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from civsync.core.codes import Code
@@ -23,6 +19,9 @@ from civsync.disk.copying import copy_bytes
 from civsync.disk.faults import shown
 from civsync.disk.flock import try_lock
 from civsync.disk.folder import Folder
+from civsync.disk.journal import held_bytes
+from civsync.disk.machine import this_host
+from civsync.documents.part_journal import JOURNAL_BYTES
 
 _CLAIM: Final = re.compile(
     r"(?P<sha256>[0-9a-f]{64})\.(?P<pid>[0-9]{1,10})-(?P<host>[0-9a-f]{12})-[0-9a-f]{12}\.claim\Z"
@@ -130,12 +129,12 @@ def _claim_idle(folder: Folder, sha256: str, size: int) -> tuple[str, int] | Non
 
 
 def _claim_orphan(folder: Folder, sha256: str, size: int) -> tuple[str, int] | None:
-    """Take over the longest claim whose owner is gone. Raises DiskError root-busy."""
+    """Take over the fullest claim whose owner is gone. Raises DiskError root-busy."""
     found = []
     for claim in claims_for(folder, sha256):
-        status = folder.find(claim.name)
-        if status is not None and stat.S_ISREG(status.st_mode):
-            found.append((status.st_size, claim))
+        held = held_under(folder, claim.name)
+        if held is not None:
+            found.append((held, claim))
     for _, claim in sorted(found, key=lambda pair: pair[0], reverse=True):
         try:
             fd = folder.open(claim.name, os.O_RDWR)
@@ -168,8 +167,8 @@ def _replace_by_copy(folder: Folder, sha256: str, name: str, fd: int, size: int)
 
     An owner that lives after all finds its file gone and tries again; it can spoil nothing.
     """
-    # One byte more than is wanted, so that what is too long is seen to be.
-    copied = copy_fresh(folder, sha256, fd, size + 1)
+    # One byte more than a part can have, so that what is too long is seen to be.
+    copied = copy_fresh(folder, sha256, fd, size + JOURNAL_BYTES + 1)
     os.close(fd)
     with contextlib.suppress(OSError):
         folder.unlink(name)
@@ -194,6 +193,21 @@ def claims_for(folder: Folder, sha256: str) -> list[Claim]:
     prefix = f"{sha256}."
     names = (name for name in folder.names() if name.startswith(prefix))
     return [claim for name in names if (claim := parse_claim(name)) is not None]
+
+
+def held_under(folder: Folder, name: str) -> int | None:
+    """Return how many bytes the part or claim `name` holds; None if no file has that name."""
+    status = folder.find(name)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    try:
+        fd = folder.open(name, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return held_bytes(fd)
+    finally:
+        os.close(fd)
 
 
 def drop_idle(folder: Folder, name: str) -> int:
@@ -228,22 +242,6 @@ def busy(sha256: str) -> DiskError:
     return DiskError(
         Code.ROOT_BUSY, f"the part {sha256[:12]}… is being received already", subject=sha256
     )
-
-
-@functools.cache
-def this_host() -> str:
-    """Return twelve digits for "where process ids mean the same as here".
-
-    That is a machine, until it is started again, and a container on it.
-    """
-    facts = [platform.node()]
-    for fact in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        try:
-            link = os.path.islink(fact)
-            facts.append(os.readlink(fact) if link else Path(fact).read_text("ascii"))
-        except OSError:
-            facts.append("")
-    return hashlib.sha256("\n".join(facts).encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _is_alive(pid: int) -> bool:

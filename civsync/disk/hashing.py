@@ -71,6 +71,10 @@ class Follower:
                 self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
                 self._thread.start()
 
+    def hashed(self) -> int:
+        """How many bytes from the start were hashed; any thread may ask."""
+        return self._hasher.size
+
     def digests(self) -> Digests:
         """Return the hashes of all bytes before the frontier. Raises OSError."""
         self._stop()

@@ -1,25 +1,32 @@
 """One half-received file, held by this process alone: bytes go in, digests come out.
 
-Counts what it takes and takes no byte beyond the locked size. A part whose write or flush
+Bytes may come in any order; a journal at the end of the file then tells a later run which
+of them are there. No byte beyond the locked size is taken. A part whose write or flush
 failed for another reason than space is not kept: nobody knows what the medium holds.
 """
 
+import contextlib
 import io
 import os
+import threading
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import DiskError, IntegrityError
+from civsync.core.ranges import Ranges
 from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of, translate
 from civsync.disk.folder import Folder
 from civsync.disk.hashing import Follower
+from civsync.disk.journal import Journal, read_at, write_some_at
 from civsync.disk.stamps import settle, stamp_of
+from civsync.disk.writeback import WriteBack
 
 
 class HeldPart:
-    """A claimed part, open for reading and writing; owns `fd`. One thread at a time may use it.
+    """A claimed part, open for reading and writing; owns `fd`.
 
+    Several threads may `write` at places apart; all else is for one thread at a time.
     Whoever takes its file away (publishing, quarantine) sets `gone`. Raises OSError when
     made, CivsyncError afterwards.
     """
@@ -32,19 +39,17 @@ class HeldPart:
         self.spoiled = False
         self._fd: int | None = fd
         self._shown = folder.shown(name)
+        self._mutex = threading.Lock()
         self._follower = Follower(io.FileIO(folder.open(name, os.O_RDONLY), "rb"))
-        self._held = os.fstat(fd).st_size
-        if self._held > size:
-            # No prefix of something longer is known to be a prefix of the right thing.
-            os.ftruncate(fd, 0)
-            self._held = 0
-        os.lseek(fd, self._held, os.SEEK_SET)
-        self._follower.advance(self._held)
+        self._write_back = WriteBack(fd, self._follower.hashed, self._flushed)
+        self._journal: Journal | None = None
+        self._done = self._find(fd)
+        self._follower.advance(self._done.prefix)
 
     @property
-    def held(self) -> int:
-        """Bytes on disk, all of them hashed or about to be."""
-        return self._held
+    def done(self) -> Ranges:
+        """Which bytes are on disk; those of its prefix are hashed, or about to be."""
+        return self._done
 
     @property
     def stamp(self) -> Stamp:
@@ -52,10 +57,13 @@ class HeldPart:
         with faults_of("look at", self._shown):
             return stamp_of(os.fstat(self._open()))
 
-    def write(self, data: memoryview | bytes) -> None:
-        """Append. Raises DiskError, or IntegrityError size-mismatch beyond the locked size."""
+    def write(self, data: memoryview | bytes, at: int) -> None:
+        """Put bytes at their place, from offset `at` on.
+
+        Raises DiskError, or IntegrityError size-mismatch beyond the locked size.
+        """
         rest = memoryview(data).cast("B")
-        if self._held + len(rest) > self.size:
+        if at + len(rest) > self.size:
             raise IntegrityError(
                 Code.SIZE_MISMATCH,
                 f"more bytes came than the {self.size} that the lock says",
@@ -63,27 +71,27 @@ class HeldPart:
             )
         fd = self._open()
         try:
+            self._prepare(fd, at)
             while rest:
-                count = os.write(fd, rest)
-                self._held += count
+                count = self._write_some(fd, rest, at)
+                self._took(at, at + count)
+                at += count
                 rest = rest[count:]
         except OSError as error:
-            fault = translate(
-                error, "write", self._shown, need=self.size - self._held, have=_free(fd)
-            )
-            self.spoiled = fault.code is not Code.NO_SPACE
+            need = self.size - self._done.total
+            fault = translate(error, "write", self._shown, need=need, have=_free(fd))
+            self.spoiled |= fault.code is not Code.NO_SPACE
             raise fault from error
-        finally:
-            self._follower.advance(self._held)
 
     def restart(self) -> None:
         """Forget everything received: the next byte is byte 0."""
         fd = self._open()
         with faults_of("empty", self._shown):
             self._follower.restart()
+            self._write_back.restart()
+            self._journal = None
             os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)
-        self._held = 0
+        self._done = Ranges()
 
     def digests(self) -> Digests:
         """Hashes of what is held (waits for the hashing thread)."""
@@ -94,14 +102,10 @@ class HeldPart:
             raise translate(error, "read", self._shown) from error
 
     def head(self, size: int) -> bytes:
-        """The first `size` bytes."""
+        """The first `size` bytes, as far as they are there."""
         fd = self._open()
         with faults_of("read", self._shown):
-            os.lseek(fd, 0, os.SEEK_SET)
-            try:
-                return _read(fd, min(size, self._held))
-            finally:
-                os.lseek(fd, self._held, os.SEEK_SET)
+            return read_at(fd, min(size, self._done.prefix), 0)
 
     def seal(self) -> Stamp:
         """Make sure that this is the locked content, and that it is on the medium.
@@ -117,32 +121,86 @@ class HeldPart:
                 "what was received is not what the lock says",
                 data={"expected": self.sha256, "found": found.sha256, "size": found.size},
             )
+        fd = self._open()
         try:
-            flush(self._open())
+            self._write_back.stop()
+            self._drop_journal(fd)
+            flush(fd)
         except OSError as error:
             self.spoiled = True
             raise translate(error, "flush", self._shown) from error
         settle(self.stamp.mtime_ns)
         return self.stamp
 
+    def park(self) -> None:
+        """Leave the file so that the next claim knows what it holds. Raises OSError."""
+        fd = self._open()
+        try:
+            self._write_back.stop()
+        except OSError:
+            self.spoiled = True
+            return
+        if self._done.contiguous:
+            self._drop_journal(fd)
+        elif self._journal is not None:
+            self._journal.note(self._done)
+
     def close(self) -> None:
         """Let go of the file; may be called twice."""
         self._follower.close()
+        with contextlib.suppress(OSError):
+            self._write_back.stop()
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+    def _find(self, fd: int) -> Ranges:
+        """Find out what the file holds; what nothing can be known of is dropped."""
+        length = os.fstat(fd).st_size
+        if length <= self.size:
+            return Ranges.prefix_of(length)
+        found = Journal.find(fd, self.size)
+        if found is not None and found[1].spans:
+            self._journal = found[0]
+            return found[1]
+        # No prefix of something longer is known to be a prefix of the right thing.
+        os.ftruncate(fd, 0)
+        return Ranges()
+
+    def _prepare(self, fd: int, at: int) -> None:
+        """Begin a journal before the first byte that comes out of order."""
+        with self._mutex:
+            if self._journal is None and at > self._done.prefix:
+                self._journal = Journal.begin(fd, self.size, self._done)
+
+    def _write_some(self, fd: int, data: memoryview, at: int) -> int:
+        if hasattr(os, "pwrite"):
+            return write_some_at(fd, data, at)
+        with self._mutex:
+            return write_some_at(fd, data, at)
+
+    def _took(self, start: int, end: int) -> None:
+        with self._mutex:
+            self._done = self._done.plus(start, end)
+            if self._journal is not None:
+                self._journal.wrote(self._done)
+            self._follower.advance(self._done.prefix)
+            self._write_back.wrote(self._done)
+
+    def _flushed(self, ranges: Ranges) -> None:
+        with self._mutex:
+            if self._journal is not None:
+                self._journal.flushed(ranges)
+
+    def _drop_journal(self, fd: int) -> None:
+        if self._journal is not None:
+            os.ftruncate(fd, self._done.prefix)
+            self._journal = None
 
     def _open(self) -> int:
         if self._fd is None:
             raise DiskError(Code.DISK_FAILED, f"{self._shown} is not held any more")
         return self._fd
-
-
-def _read(fd: int, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := os.read(fd, size - len(data))):
-        data += more
-    return data
 
 
 def _free(fd: int) -> int | None:

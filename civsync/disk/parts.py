@@ -24,6 +24,7 @@ from civsync.disk.claims import (
     claims_for,
     copy_fresh,
     drop_idle,
+    held_under,
     parse_claim,
     part_name,
 )
@@ -118,11 +119,11 @@ class DiskParts:
         with faults_of("look at", f"{PARTS}/{name}"):
             try:
                 with self._beneath.folder(PARTS) as folder:
-                    found = [folder.find(each.name) for each in claims_for(folder, sha256)]
-                    found.append(folder.find(name))
+                    names = [name, *(each.name for each in claims_for(folder, sha256))]
+                    found = [held_under(folder, each) for each in names]
             except FileNotFoundError:
                 return 0
-        return max((status.st_size for status in found if status is not None), default=0)
+        return max((count for count in found if count is not None), default=0)
 
     def free_bytes(self) -> int:
         """Free space for this user on the disk of the parts, be the root there or not yet."""
@@ -176,13 +177,14 @@ class DiskParts:
         if part.gone:
             part.close()
             return
-        if os.name == "nt":
-            part.close()
         # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
         with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
             name = part_name(part.sha256)
-            other = folder.find(name)
-            if part.spoiled or part.held == 0 or (other and other.st_size > part.held):
+            other = held_under(folder, name) or 0
+            part.park()
+            if os.name == "nt":
+                part.close()
+            if part.spoiled or not part.done.spans or other > part.done.total:
                 folder.unlink(part.name)
             else:
                 folder.rename(part.name, folder, name)

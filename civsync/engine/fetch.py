@@ -18,6 +18,8 @@ from civsync.core.events import FileStarted, Noted
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
+from civsync.decide.pieces import PieceTuning
+from civsync.engine.lines import Lines
 from civsync.engine.receive import Network, Receiver, check_payload, hold
 from civsync.engine.reception import Reception
 from civsync.ports import Clock, Ledger, Part, Parts, Reporter, Source, Store, Transport
@@ -53,8 +55,17 @@ class Fetched:
 class Fetcher:
     """Fetches files; one instance serves all workers of a run."""
 
-    def __init__(self, outside: Outside, *, workers: int, offline: bool) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        lines: Lines,
+        *,
+        workers: int,
+        offline: bool,
+        pieces: PieceTuning | None = None,
+    ) -> None:
         self._out = outside
+        self._pieces = pieces
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -63,7 +74,7 @@ class Fetcher:
             report=outside.report,
             offline=offline,
         )
-        self._receiver = Receiver(network, self._threads)
+        self._receiver = Receiver(network, self._threads, lines)
 
     async def fetch(self, action: Fetch | Replace, copies: Sequence[SafePath]) -> Fetched:
         """Make the file whole under its name.
@@ -85,15 +96,15 @@ class Fetcher:
 
         A part may be `salvaged`: made of bytes that were on this disk already.
         """
-        self._out.report(FileStarted(path=file.path, size=file.size, held=part.held))
-        reception = Reception(began=part.held)
+        self._out.report(FileStarted(path=file.path, size=file.size, held=part.done.total))
+        reception = Reception.of(file, part, self._pieces)
         fresh = False
         while True:
-            await self._receiver.receive(file, part, reception)
+            await self._receiver.receive(file, reception)
             digests = await self._in_thread(part.digests)
             if digests.sha256 == file.sha256:
                 break
-            if fresh or reception.began == 0:
+            if fresh or not reception.pieced:
                 where = await self._in_thread(
                     lambda: self._out.parts.quarantine(part, "wrong SHA-256")
                 )
@@ -103,7 +114,7 @@ class Fetcher:
             what = "the copy on this disk" if salvaged else "the resumed download"
             message = f"{what} has another SHA-256; starting from zero"
             self._out.report(Noted(code="part-dropped", message=message, path=file.path))
-            await self._in_thread(part.restart)
+            await self._in_thread(reception.restart)
             fresh = True
         if file.blake3 not in (None, digests.blake3):
             self._out.report(

@@ -16,15 +16,24 @@ from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, IntegrityError, WireError
-from civsync.core.events import FileProgress, FileRetrying, Paused
-from civsync.core.limits import FRESH_URLS, REDIRECTS, TRANSFER_ATTEMPTS
+from civsync.core.events import FileProgress, FileRetrying
+from civsync.core.limits import (
+    FRESH_URLS,
+    REDIRECTS,
+    TRANSFER_ATTEMPTS,
+    TRANSFER_PATIENCE_S,
+    URL_CONNECTIONS,
+)
 from civsync.core.lock import LockedFile
 from civsync.core.wire import SignedUrl
 from civsync.decide.formats import HEAD_BYTES, check_format
-from civsync.decide.pace import HostPace
-from civsync.decide.retry import Again, GiveUp, decide
+from civsync.decide.pieces import Lease
+from civsync.decide.retry import GiveUp, decide
 from civsync.decide.transfer import Drop, Follow
-from civsync.engine.reception import Conversation, Glance, Reception
+from civsync.engine.crew import Crew
+from civsync.engine.hosts import Hosts
+from civsync.engine.lines import Lines
+from civsync.engine.reception import Conversation, Glance, Reception, StartOverError
 from civsync.ports import Clock, Part, Parts, Reporter, Source, Transport
 
 G = TypeVar("G", bound=Glance)
@@ -35,6 +44,9 @@ PROGRESS_EVERY_S = 0.1
 MALFORMED_RANGES = 2
 """Unusable answers to a Range request in a row after which the part is dropped: a server that
 cannot go on from there would otherwise keep the file from ever being finished."""
+
+_DOWNLOAD_ROUTE = "the download route"
+"""What the API's side of downloads goes by among the hosts of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,30 +66,49 @@ class Receiver:
     Blocking work of the disk runs in threads out of `threads`.
     """
 
-    def __init__(self, network: Network, threads: anyio.CapacityLimiter) -> None:
+    def __init__(
+        self, network: Network, threads: anyio.CapacityLimiter, lines: Lines | None = None
+    ) -> None:
         self._net = network
         self._threads = threads
-        self._pace = HostPace(spacing=0.0)
+        self._lines = lines or Lines(network.clock)
+        self._hosts = Hosts(network.clock, network.report)
         self._admission = anyio.Lock()
         self._admitted: CivsyncError | bool = False
 
     async def receive(
-        self, file: LockedFile, part: Part, reception: Reception, *, etag: str | None = None
+        self, file: LockedFile, reception: Reception, *, etag: str | None = None
     ) -> None:
-        """Receive until the part has the locked size.
+        """Receive until the part of `reception` has the locked size.
 
         With `etag` no hash will tell whether resumed bytes belong together: what is held
         is then gone on from only where the server confirms that strong tag, and never if
         it is "". Raises CivsyncError, and ReplacedError if a reply has another tag; what
         was received stays in the part.
         """
+        part, tag = reception.part, etag or ""
+        url: SignedUrl | None = None
+        progress = self._progress(file)
 
-        async def pour(url: SignedUrl) -> None:
-            if etag == "" and part.held:
-                await run_sync(part.restart, limiter=self._threads)
-            await self._pour(url, file, part, reception, etag or "")
+        def begin(address: str, lease: Lease) -> Conversation:
+            return Conversation(file, address, lease, reception, progress, etag=tag)
 
-        await self._persist(file, pour, lambda: part.held >= file.size, part)
+        async def pour(lease: Lease) -> None:
+            if url is not None:
+                await self._pour(url, file, lease, lambda address: begin(address, lease))
+
+        async def attempt(address: SignedUrl) -> None:
+            nonlocal url
+            url = address
+            if etag == "" and part.done.spans:
+                await run_sync(reception.restart, limiter=self._threads)
+            await crew.lead()
+
+        # Without a hash nothing could tell that several connections gave bytes of one file.
+        crew = Crew(file.size, reception, pour, most=URL_CONNECTIONS if etag is None else 1)
+        if part.done.total < file.size:
+            async with self._lines.manned(crew):
+                await self._persist(file, attempt, lambda: not crew.missing, crew)
 
     async def identify(self, file: LockedFile) -> str:
         """Return the strong ETag that the file has just now, "" where the server gives none.
@@ -98,34 +129,45 @@ class Receiver:
         file: LockedFile,
         attempt: Callable[[SignedUrl], Awaitable[None]],
         done: Callable[[], bool],
-        part: Part | None,
+        crew: Crew | None,
     ) -> None:
         """Call `attempt` with an address that works until all is done, or hope is lost."""
-        if not done():
-            await self._admit(file)
+        await self._admit(file)
         tries = 0
         fresh_urls = 0
-        most = _held(part)
+        most = _held(crew)
+        moved_at = self._net.clock.monotonic()
+        url: SignedUrl | None = None
         refused: SignedUrl | None = None
         while not done():
-            url: SignedUrl | None = None
             try:
-                url = await self._net.source.locate(file, refused=refused)
+                url = url or await self._locate(file, refused)
                 refused = None
                 await attempt(url)
             except WireError as error:
+                now = self._net.clock.monotonic()
                 # Against the most ever held: a server that makes us start over again and
                 # again must not count as one that moves on.
-                tries = 0 if _held(part) > most else tries + 1
-                most = max(most, _held(part))
+                if _held(crew) > most:
+                    tries, moved_at = 0, now
+                else:
+                    tries += 1
+                most = max(most, _held(crew))
+                if now - moved_at > TRANSFER_PATIENCE_S:
+                    raise
                 if error.code is Code.URL_EXPIRED:
-                    refused = url
+                    refused, url = url, None
                     fresh_urls += 1
                     if fresh_urls > FRESH_URLS:
                         raise
                 await self._rest(file, error, tries)
-                if part and error.code is Code.REPLY_MALFORMED and tries >= MALFORMED_RANGES:
-                    await run_sync(part.restart, limiter=self._threads)
+                if crew and error.code is Code.REPLY_MALFORMED and tries >= MALFORMED_RANGES:
+                    await crew.start_over()
+
+    async def _locate(self, file: LockedFile, refused: SignedUrl | None) -> SignedUrl:
+        await self._hosts.admit(_DOWNLOAD_ROUTE)
+        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False):
+            return await self._net.source.locate(file, refused=refused)
 
     async def _admit(self, file: LockedFile) -> None:
         """Make sure, once in a run, that the network may be used and that the API key is good.
@@ -134,6 +176,8 @@ class Receiver:
         """
         if self._net.offline:
             raise WireError(Code.OFFLINE, "the file must be downloaded", subject=file.path)
+        if self._admitted is True:
+            return
         async with self._admission:
             if self._admitted is False:
                 try:
@@ -157,57 +201,43 @@ class Receiver:
         await self._net.clock.sleep(decision.delay)
 
     async def _pour(
-        self, url: SignedUrl, file: LockedFile, part: Part, reception: Reception, etag: str
+        self,
+        url: SignedUrl,
+        file: LockedFile,
+        lease: Lease,
+        begin: Callable[[str], Conversation],
     ) -> None:
-        """Pour the bytes at `url` into the part. Raises WireError if some are still missing."""
-        progress = self._progress(file)
-        ended = await self._converse(
-            url,
-            file,
-            lambda address: Conversation(file, part, address, reception, progress, etag=etag),
-        )
+        """Pour what a lease lacks into the part. Raises WireError if some is still missing."""
+        ended = await self._converse(url, file, begin, lambda: lease.at > lease.start)
         if isinstance(ended.verdict, Drop):
-            await run_sync(part.restart, limiter=self._threads)
-            raise WireError(
-                Code.CONNECTION_LOST,
-                "the server cannot go on from where the last try ended",
-                subject=file.path,
-            )
-        if part.held < file.size:
+            raise StartOverError
+        if lease.left:
             raise WireError(Code.CONNECTION_LOST, "the body ended too early", subject=file.path)
 
-    async def _converse(self, url: SignedUrl, file: LockedFile, begin: Callable[[str], G]) -> G:
-        """Ask at `url`, follow redirects by hand, and return the last conversation."""
+    async def _converse(
+        self,
+        url: SignedUrl,
+        file: LockedFile,
+        begin: Callable[[str], G],
+        moved: Callable[[], bool] = lambda: False,
+    ) -> G:
+        """Ask at `url`, follow redirects by hand, and return the last conversation.
+
+        `moved` says whether that brought bytes.
+        """
         address = url.url
         for _ in range(REDIRECTS + 1):
             host = urlsplit(address).netloc
-            await self._wait_for(host)
+            await self._hosts.admit(host)
             conversation = begin(address)
-            try:
+            with self._hosts.watched(host, moved):
                 await self._net.transport.stream(
                     address, conversation.headers(), conversation.on_head
                 )
-            except WireError as error:
-                self._pause(host, error)
-                raise
             if not isinstance(conversation.verdict, Follow):
                 return conversation
             address = conversation.verdict.location
         raise WireError(Code.BAD_REDIRECT, "too many redirects", subject=file.path)
-
-    async def _wait_for(self, host: str) -> None:
-        clock = self._net.clock
-        while (wait := self._pace.wait(host, clock.monotonic())) > 0:
-            await clock.sleep(wait)
-
-    def _pause(self, host: str, error: WireError) -> None:
-        """Let every worker leave a host alone that asked for a rest."""
-        match decide(error, 1, self._net.clock.jitter()):
-            case Again(delay=delay, shared=True):
-                if self._pace.pause(host, self._net.clock.monotonic() + delay):
-                    self._net.report(Paused(host=host, seconds=delay, error=error))
-            case Again() | GiveUp():
-                pass
 
     def _progress(self, file: LockedFile) -> Callable[[int], None]:
         last = 0.0
@@ -247,5 +277,5 @@ def check_payload(file: LockedFile, part: Part, parts: Parts) -> None:
         raise
 
 
-def _held(part: Part | None) -> int:
-    return 0 if part is None else part.held
+def _held(crew: Crew | None) -> int:
+    return 0 if crew is None else crew.reception.part.done.total

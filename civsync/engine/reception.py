@@ -3,12 +3,16 @@
 Runs in the transport's worker thread. Whether to ask again is not decided here.
 """
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
+from civsync.core.codes import Code
+from civsync.core.errors import WireError
 from civsync.core.lock import LockedFile
 from civsync.core.wire import Head
+from civsync.decide.pieces import Lease, Pieces, PieceTuning
 from civsync.decide.transfer import (
     Append,
     Drop,
@@ -24,10 +28,28 @@ from civsync.ports import Part, Sink
 
 @dataclass(slots=True)
 class Reception:
-    """What came in for one file: bytes in all, and where in it the last reply began."""
+    """What came in for one file, and who receives what of it; several threads share it.
 
-    began: int
+    `pieced` says that the bytes are of more than one reply, or were there before, so that
+    they may be of two files.
+    """
+
+    part: Part
+    pieces: Pieces
+    pieced: bool
     received: int = 0
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, file: LockedFile, part: Part, tuning: PieceTuning | None = None) -> "Reception":
+        """Begin with what the part holds."""
+        pieces = Pieces(file.size, tuning)
+        return cls(part=part, pieces=pieces, pieced=bool(part.done.spans))
+
+    def restart(self) -> None:
+        """Forget all bytes; nobody may be receiving any. Blocks. Raises DiskError."""
+        self.part.restart()
+        self.pieced = False
 
 
 class ReplacedError(Exception):
@@ -36,6 +58,18 @@ class ReplacedError(Exception):
     def __init__(self, etag: str) -> None:
         super().__init__(etag)
         self.etag = etag
+
+
+class LeaseOverError(Exception):
+    """Others receive what comes next; the rest of the body is not wanted."""
+
+
+class AloneError(Exception):
+    """The server sends the whole file: nobody else may write to the part meanwhile."""
+
+
+class StartOverError(Exception):
+    """The server cannot go on from the bytes that are there: they must be forgotten."""
 
 
 class Glance:
@@ -56,19 +90,24 @@ class Glance:
 
         Raises what `judge` raises.
         """
-        self._judge(head, held=0)
+        self._judge(head, held=0, end=self._file.size)
         return None
 
-    def _judge(self, head: Head, *, held: int) -> Verdict:
+    def _judge(self, head: Head, *, held: int, end: int) -> Verdict:
         self.verdict = judge(
-            head, held=held, size=self._file.size, name=self._file.name, address=self._address
+            head,
+            held=held,
+            end=end,
+            size=self._file.size,
+            name=self._file.name,
+            address=self._address,
         )
         self.etag = strong_etag(head)
         return self.verdict
 
 
 class Conversation(Glance):
-    """A request for what is missing of a part.
+    """A request for what a lease still lacks.
 
     With `etag` the bytes must be those of that strong tag; ReplacedError otherwise.
     """
@@ -76,47 +115,77 @@ class Conversation(Glance):
     def __init__(
         self,
         file: LockedFile,
-        part: Part,
         address: str,
+        lease: Lease,
         reception: Reception,
         progress: Callable[[int], None],
         *,
         etag: str = "",
     ) -> None:
         super().__init__(file, address)
-        self._part = part
+        self._lease = lease
         self._reception = reception
         self._progress = progress
         self._expected = etag
+        self._end = lease.end
 
     def headers(self) -> dict[str, str]:
-        """Return what to send."""
-        if not self._part.held:
+        """Return what to send.
+
+        Of a big file even the whole is asked for as a range: the answer tells whether the
+        server knows ranges.
+        """
+        start, end, size = self._lease.at, self._end, self._file.size
+        if start == 0 and end == size and not self._reception.pieces.divisible:
             return {}
-        condition = {"if-range": self._expected} if self._expected else {}
-        return {"range": f"bytes={self._part.held}-", **condition}
+        last = "" if end == size else end - 1
+        condition = {"if-range": self._expected} if self._expected and start else {}
+        return {"range": f"bytes={start}-{last}", **condition}
 
     def on_head(self, head: Head) -> Sink | None:
         """Return what takes the body; None if no byte of it belongs to the file.
 
-        Raises what `judge` raises, and ReplacedError.
+        Raises what `judge` raises, ReplacedError and AloneError.
         """
-        verdict = self._judge(head, held=self._part.held)
+        verdict = self._judge(head, held=self._lease.at, end=self._end)
         match verdict:
             case Append() | Restart() if self._expected not in ("", self.etag):
                 raise ReplacedError(self.etag)
             case Append():
-                pass
+                self._reception.pieced |= self._lease.at > 0
             case Restart():
-                self._part.restart()
+                self._restart()
             case Verify() | Drop() | Follow():
                 return None
             case _:
                 assert_never(verdict)
-        self._reception.began = self._part.held
         return self._write
 
+    def _restart(self) -> None:
+        """Begin the whole file anew in this lease, which must be the only one."""
+        reception, size = self._reception, self._file.size
+        with reception.mutex:
+            if reception.pieces.leases != (self._lease,):
+                raise AloneError
+            if reception.part.done.spans:
+                reception.part.restart()
+            self._lease.start = self._lease.at = 0
+            self._lease.end = self._end = size
+            reception.pieced = False
+
     def _write(self, data: memoryview | bytes) -> None:
-        self._part.write(data)
-        self._reception.received += len(data)
-        self._progress(self._part.held)
+        reception, lease, part = self._reception, self._lease, self._reception.part
+        with reception.mutex:
+            at = lease.at
+            count = reception.pieces.advance(lease, len(data))
+            over = lease.end < self._end and not lease.left
+        part.write(data[:count], at)
+        with reception.mutex:
+            reception.received += count
+        self._progress(part.done.total)
+        if over:
+            raise LeaseOverError
+        if count < len(data):
+            if self._end == self._file.size:
+                part.write(data[count:], self._end)  # which says what is wrong with that
+            raise WireError(Code.REPLY_MALFORMED, "more bytes came than were asked for")

@@ -15,7 +15,7 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import CivsyncError, DiskError, exit_of
 from civsync.core.events import FileDone, FileFailed, Noted
-from civsync.core.limits import DEFAULT_JOBS, SPACE_MARGIN_BYTES
+from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS, SPACE_MARGIN_BYTES
 from civsync.core.names import SafePath
 from civsync.core.plan import (
     Blocked,
@@ -28,7 +28,10 @@ from civsync.core.plan import (
     Retire,
     Satisfied,
 )
+from civsync.decide.pieces import PieceTuning
+from civsync.decide.ramp import RampTuning
 from civsync.engine.fetch import Fetcher, Outside
+from civsync.engine.lines import Lines
 from civsync.ports import Parts
 
 A = TypeVar("A")
@@ -42,6 +45,9 @@ class Manner:
     """How to carry a plan out."""
 
     jobs: int = DEFAULT_JOBS
+    connections: int = DEFAULT_CONNECTIONS
+    ramp: RampTuning = field(default_factory=RampTuning)
+    pieces: PieceTuning = field(default_factory=PieceTuning)
     fail_fast: bool = False
     prune_first: bool = False
     offline: bool = False
@@ -119,7 +125,14 @@ class _Run:
         self._done: dict[str, int] = {}
         self._finished: set[SafePath] = set()
         self._received = 0
-        self._fetcher = Fetcher(outside, workers=manner.jobs, offline=manner.offline)
+        self._lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
+        self._fetcher = Fetcher(
+            outside,
+            self._lines,
+            workers=self._workers,
+            offline=manner.offline,
+            pieces=manner.pieces,
+        )
         self._one_content_at_a_time: dict[str, anyio.Lock] = {}
 
     async def carry_out(self, plan: Plan) -> None:
@@ -154,6 +167,11 @@ class _Run:
         await self._fetch_all(fetches)
         if not self._manner.prune_first:
             await self._retire_unless_failed(retires)
+
+    @property
+    def _workers(self) -> int:
+        """How many files are received at once: each needs a connection."""
+        return min(self._manner.jobs, self._manner.connections)
 
     def outcome(self) -> Outcome:
         if self._unwritten is not None and not self._failures:
@@ -233,9 +251,12 @@ class _Run:
                 # Otherwise what is under way ends in order: its addresses are paid for.
                 group.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(self._manner.jobs, len(queue))):
-                group.start_soon(work)
+        async with anyio.create_task_group() as conducted:
+            conducted.start_soon(self._lines.conduct)
+            async with anyio.create_task_group() as group:
+                for _ in range(min(self._workers, len(queue))):
+                    group.start_soon(work)
+            conducted.cancel_scope.cancel()
         tried = self._finished | self._failures.keys()
         if left := sum(action.want.path not in tried for action in queue):
             message = f"{left} more to download, not tried after that failure"

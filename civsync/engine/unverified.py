@@ -126,13 +126,13 @@ class _Recorder:
         )
 
     async def _receive(self, file: LockedFile, part: Part, etag: str) -> int:
-        if not etag and part.held:
+        if not etag and part.done.spans:
             # Nothing says that these bytes are of the file that is there today.
             await run_sync(part.restart, limiter=self._threads)
-        await run_sync(self._require_space, file.size - part.held, limiter=self._threads)
-        self._report(FileStarted(path=file.path, size=file.size, held=part.held))
-        reception = Reception(began=part.held)
-        await self._receiver.receive(file, part, reception, etag=etag)
+        await run_sync(self._require_space, file.size - part.done.total, limiter=self._threads)
+        self._report(FileStarted(path=file.path, size=file.size, held=part.done.total))
+        reception = Reception.of(file, part)
+        await self._receiver.receive(file, reception, etag=etag)
         return reception.received
 
     def _require_space(self, need: int) -> None:

@@ -23,14 +23,14 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 
 def receive(world: World, name: str = NAME, data: bytes = DATA) -> None:
     with world.blind.claim_unnamed(name, SIZE) as part:
-        part.write(data)
+        part.write(data, part.done.prefix)
 
 
 def test_what_was_received_is_there_for_the_next_run(world: World) -> None:
     receive(world, data=DATA[:1000])
     with world.again().blind.claim_unnamed(NAME, SIZE) as part:
-        assert part.held == 1000
-        part.write(DATA[1000:])
+        assert part.done.total == 1000
+        part.write(DATA[1000:], part.done.prefix)
         assert part.digests().sha256 == SHA256
 
 
@@ -38,7 +38,7 @@ def test_what_was_received_is_there_for_the_next_run(world: World) -> None:
 def test_another_name_is_another_part(world: World, other: str) -> None:
     receive(world)
     with world.again().blind.claim_unnamed(other, SIZE) as part:
-        assert part.held == 0
+        assert part.done.total == 0
 
 
 def test_one_holder_at_a_time(world: World) -> None:
@@ -54,7 +54,7 @@ def test_one_holder_at_a_time(world: World) -> None:
 def test_a_part_without_a_hash_cannot_be_published(world: World) -> None:
     path = parse_path("vae/a.safetensors")
     with world.blind.claim_unnamed(NAME, SIZE) as part:
-        part.write(DATA)
+        part.write(DATA, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
             world.store.publish(part, path, replacing=None)
     assert error.value.code is Code.HASH_MISMATCH
@@ -67,16 +67,16 @@ def test_a_named_part_is_the_one_that_a_sync_finds(world: World) -> None:
     later = world.again()
     assert later.parts.salvage(SHA256, SIZE, [])
     with later.parts.claim(SHA256, SIZE) as part:
-        assert (part.held, part.digests().sha256) == (SIZE, SHA256)
+        assert (part.done.total, part.digests().sha256) == (SIZE, SHA256)
         later.store.publish(part, parse_path("vae/a.safetensors"), replacing=None)
     with world.again().blind.claim_unnamed(NAME, SIZE) as part:
-        assert part.held == 0
+        assert part.done.total == 0
 
 
 @pytest.mark.parametrize("before", [10, SIZE], ids=["a short one", "a whole one"])
 def test_a_named_part_replaces_what_may_be_wrong(world: World, before: int) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
-        part.write(b"?" * before)
+        part.write(b"?" * before, part.done.prefix)
     receive(world)
     world.blind.name_it(NAME, SHA256)
     with world.again().parts.claim(SHA256, SIZE) as part:

@@ -31,7 +31,7 @@ def parts(world: World) -> Parts:
 def test_a_new_part_holds_nothing(parts: Parts) -> None:
     assert parts.held(SHA256) == 0
     with parts.claim(SHA256, SIZE) as part:
-        assert part.held == 0
+        assert part.done.total == 0
         assert part.head(16) == b""
 
 
@@ -43,7 +43,7 @@ def test_digests_are_those_of_the_bytes_in_any_pieces(parts: Parts, step: int) -
             piece = DATA[start : start + step]
             buffer[: len(piece)] = piece
             # The receiver uses its buffer again: what was given must have been taken.
-            part.write(memoryview(buffer)[: len(piece)])
+            part.write(memoryview(buffer)[: len(piece)], part.done.prefix)
         digests = part.digests()
     assert (digests.sha256, digests.size) == (SHA256, SIZE)
     assert digests.blake3 == blake3.blake3(DATA).hexdigest()
@@ -51,28 +51,28 @@ def test_digests_are_those_of_the_bytes_in_any_pieces(parts: Parts, step: int) -
 
 def test_digests_may_be_asked_for_on_the_way(parts: Parts) -> None:
     with parts.claim(SHA256, SIZE) as part:
-        part.write(DATA[:3_000_000])
+        part.write(DATA[:3_000_000], part.done.prefix)
         assert part.digests().sha256 == hashlib.sha256(DATA[:3_000_000]).hexdigest()
-        part.write(DATA[3_000_000:])
+        part.write(DATA[3_000_000:], part.done.prefix)
         assert part.digests().sha256 == SHA256
 
 
 def test_what_was_received_is_there_for_the_next_run(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
-        part.write(DATA[:1_500_000])
+        part.write(DATA[:1_500_000], part.done.prefix)
     later = world.again().parts
     assert later.held(SHA256) == 1_500_000
     with later.claim(SHA256, SIZE) as part:
-        assert part.held == 1_500_000
+        assert part.done.total == 1_500_000
         assert part.head(4) == DATA[:4]
-        part.write(DATA[1_500_000:])
+        part.write(DATA[1_500_000:], part.done.prefix)
         assert part.digests().sha256 == SHA256
 
 
 def test_what_was_received_is_kept_when_the_run_fails(world: World) -> None:
     def fail() -> None:
         with world.parts.claim(SHA256, SIZE) as part:
-            part.write(DATA[:1000])
+            part.write(DATA[:1000], part.done.prefix)
             raise IntegrityError(Code.SIZE_MISMATCH, "the body ended")
 
     with pytest.raises(IntegrityError):
@@ -82,27 +82,27 @@ def test_what_was_received_is_kept_when_the_run_fails(world: World) -> None:
 
 def test_a_byte_beyond_the_size_is_refused(parts: Parts) -> None:
     with parts.claim(SHA256, SIZE) as part:
-        part.write(DATA)
+        part.write(DATA, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
-            part.write(b"!")
+            part.write(b"!", part.done.prefix)
         assert part.digests().sha256 == SHA256
     assert error.value.code is Code.SIZE_MISMATCH
 
 
 def test_restart_forgets_everything(parts: Parts) -> None:
     with parts.claim(SHA256, SIZE) as part:
-        part.write(b"a login page" * 100_000)
+        part.write(b"a login page" * 100_000, part.done.prefix)
         part.restart()
-        assert part.held == 0
-        part.write(DATA)
+        assert part.done.total == 0
+        part.write(DATA, part.done.prefix)
         assert part.digests().sha256 == SHA256
 
 
 def test_a_part_that_is_longer_than_the_file_is_begun_anew(parts: Parts) -> None:
     with parts.claim(SHA256, SIZE + 10) as part:
-        part.write(DATA + b"0123456789")
+        part.write(DATA + b"0123456789", part.done.prefix)
     with parts.claim(SHA256, SIZE) as part:
-        assert part.held == 0
+        assert part.done.total == 0
 
 
 def test_one_holder_at_a_time(parts: Parts) -> None:
@@ -124,7 +124,7 @@ def test_only_a_sha256_names_a_part(parts: Parts, name: str) -> None:
 
 def test_a_quarantined_part_is_out_of_the_way(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
-        part.write(b"\0" * SIZE)
+        part.write(b"\0" * SIZE, part.done.prefix)
         place = world.parts.quarantine(part, "the hash is another one")
     assert "quarantine" in place
     assert world.again().parts.held(SHA256) == 0
@@ -133,7 +133,7 @@ def test_a_quarantined_part_is_out_of_the_way(world: World) -> None:
 def test_quarantine_is_looked_through_by_content(world: World) -> None:
     wrong = b"\0" * SIZE
     with world.parts.claim(SHA256, SIZE) as part:
-        part.write(wrong)
+        part.write(wrong, part.done.prefix)
         world.parts.quarantine(part, "the hash is another one")
     assert not world.parts.salvage(SHA256, SIZE, [])
     assert world.parts.salvage(hashlib.sha256(wrong).hexdigest(), SIZE, [])
@@ -144,7 +144,7 @@ def test_a_known_file_is_copied_and_stays(world: World) -> None:
     gone = parse_path("vae/gone.safetensors")
     assert world.parts.salvage(SHA256, SIZE, [gone, PATH])
     with world.parts.claim(SHA256, SIZE) as part:
-        assert (part.held, part.digests().sha256) == (SIZE, SHA256)
+        assert (part.done.total, part.digests().sha256) == (SIZE, SHA256)
     assert world.read(PATH) == DATA
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_made_out_of_the_wrong_thing(world: World, candidate: str) ->
 
 def test_a_whole_part_needs_no_salvage(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
-        part.write(DATA)
+        part.write(DATA, part.done.prefix)
     assert world.parts.salvage(SHA256, SIZE, [])
     assert world.parts.held(SHA256) == SIZE
 

@@ -30,7 +30,7 @@ def publish(
     world: World, path: SafePath, data: bytes = DATA, *, replacing: Stamp | None = None
 ) -> Stamp:
     with world.parts.claim(sha256(data), len(data)) as part:
-        part.write(data)
+        part.write(data, part.done.prefix)
         return world.store.publish(part, path, replacing=replacing)
 
 
@@ -117,7 +117,7 @@ def test_unverified_bytes_get_no_name_whoever_asks(
     world: World, received: bytes, code: Code
 ) -> None:
     with world.parts.claim(sha256(DATA), len(DATA)) as part:
-        part.write(received)
+        part.write(received, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
             world.store.publish(part, A, replacing=None)
     assert refusal(error) is code
@@ -135,7 +135,7 @@ def test_a_replaced_file_can_be_had_back_without_the_network(world: World) -> No
 
 def publish_salvaged(world: World, data: bytes, path: SafePath) -> None:
     with world.parts.claim(sha256(data), len(data)) as part:
-        assert part.held == len(data)
+        assert part.done.total == len(data)
         world.store.publish(part, path, replacing=None)
 
 

@@ -27,6 +27,7 @@ from civsync.core.disk import (
 )
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
+from civsync.core.ranges import Ranges
 from civsync.documents.receipt import Intended, Note, Placed, Released, replay
 from civsync.ports import Part
 
@@ -54,6 +55,8 @@ class MemoryDisk:
 
     files: dict[str, MemoryFile] = field(default_factory=dict)
     parts: dict[str, bytes] = field(default_factory=dict)
+    scattered: dict[str, tuple[bytes, Ranges]] = field(default_factory=dict)
+    """Parts with gaps: the whole file, and which bytes of it are real."""
     trash: list[Discarded] = field(default_factory=list)
     quarantine: list[Discarded] = field(default_factory=list)
     receipt: Receipt = field(default_factory=lambda: Receipt(root_id="memory"))
@@ -94,33 +97,44 @@ class MemoryPart:
 
     def __init__(self, disk: MemoryDisk, sha256: str, size: int) -> None:
         data = disk.parts.pop(sha256, b"")
+        data = data if len(data) <= size else b""
+        data, done = disk.scattered.pop(sha256, (data, Ranges.prefix_of(len(data))))
         self.disk = disk
         self.sha256 = sha256
         self.size = size
-        self.data = bytearray(data if len(data) <= size else b"")
+        self.data = bytearray(data.ljust(size, b"\0"))
+        self.done = done
         self.gone = False
 
-    @property
-    def held(self) -> int:
-        return len(self.data)
-
-    def write(self, data: memoryview | bytes) -> None:
-        if self.held + len(data) > self.size:
+    def write(self, data: memoryview | bytes, at: int) -> None:
+        if at + len(data) > self.size:
             raise IntegrityError(Code.SIZE_MISMATCH, "more bytes came than the lock says")
         if len(data) > self.disk.free:
             raise DiskError(Code.NO_SPACE, "the disk is full")
         self.disk.free -= len(data)
         self.disk.writes += 1
-        self.data += data
+        self.data[at : at + len(data)] = data
+        self.done = self.done.plus(at, at + len(data))
 
     def restart(self) -> None:
-        self.data.clear()
+        self.done = Ranges()
 
     def digests(self) -> Digests:
-        return digests_of(bytes(self.data))
+        return digests_of(self.prefix)
 
     def head(self, size: int) -> bytes:
-        return bytes(self.data[:size])
+        return self.prefix[:size]
+
+    @property
+    def prefix(self) -> bytes:
+        return bytes(self.data[: self.done.prefix])
+
+    def park(self) -> None:
+        """Leave the bytes for the next claim."""
+        if self.done.contiguous and self.done.spans:
+            self.disk.parts[self.sha256] = self.prefix
+        elif self.done.spans:
+            self.disk.scattered[self.sha256] = bytes(self.data), self.done
 
 
 class MemoryStore:
@@ -216,8 +230,8 @@ class MemoryParts:
             yield part
         finally:
             self.disk._claimed.discard(sha256)
-            if not part.gone and part.data:
-                self.disk.parts[sha256] = bytes(part.data)
+            if not part.gone:
+                part.park()
 
     def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[MemoryPart]:
         return self.claim(_stand_in(name), size)
@@ -247,10 +261,12 @@ class MemoryParts:
     def quarantine(self, part: Part, reason: str) -> str:
         assert isinstance(part, MemoryPart)
         part.gone = True
-        self.disk.quarantine.append(Discarded(data=bytes(part.data), path="", reason=reason))
+        self.disk.quarantine.append(Discarded(data=part.prefix, path="", reason=reason))
         return f".civsync/quarantine/{part.digests().sha256}"
 
     def held(self, sha256: str) -> int:
+        if sha256 in self.disk.scattered:
+            return self.disk.scattered[sha256][1].total
         return len(self.disk.parts.get(sha256, b""))
 
     def free_bytes(self) -> int:

@@ -13,7 +13,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError
 from civsync.core.limits import PART_DAYS, TRASH_DAYS
 from civsync.core.names import parse_path
-from civsync.disk.claims import this_host
+from civsync.disk.machine import this_host
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root
 from civsync.disk.store import DiskStore
@@ -49,8 +49,8 @@ def claim_name(pid: int, host: str, token: str = "0" * 12) -> str:
 
 def finish(root: Root, *, expect: int) -> None:
     with DiskParts(root).claim(SHA256, SIZE) as part:
-        assert part.held == expect
-        part.write(DATA[expect:])
+        assert part.done.total == expect
+        part.write(DATA[expect:], part.done.prefix)
         assert part.digests().sha256 == SHA256
 
 
@@ -59,7 +59,7 @@ def test_what_a_killed_process_received_is_taken_over(root: Root) -> None:
     inode = place.stat().st_ino
     assert DiskParts(root).held(SHA256) == 4000
     with DiskParts(root).claim(SHA256, SIZE) as part:
-        assert (part.held, part.stamp.inode) == (4000, inode)
+        assert (part.done.total, part.stamp.inode) == (4000, inode)
     assert os.listdir(place.parent) == [f"{SHA256}.part"]
 
 
@@ -104,7 +104,7 @@ def test_a_part_that_is_a_link_is_dropped_and_not_followed(root: Root, tmp_path:
 def test_wrong_bytes_in_a_part_are_found_by_their_hash(root: Root) -> None:
     leave(root, f"{SHA256}.part", b"x" + DATA[1:4000])
     with DiskParts(root).claim(SHA256, SIZE) as part:
-        part.write(DATA[4000:])
+        part.write(DATA[4000:], part.done.prefix)
         assert part.digests().sha256 != SHA256
 
 
@@ -116,7 +116,7 @@ from civsync.disk.root import open_root
 
 root = open_root(Path(sys.argv[1]), state_dir=Path(sys.argv[2]))
 with DiskParts(root).claim(sys.argv[3], 10000) as part:
-    part.write(b"0123456789")
+    part.write(b"0123456789", part.done.prefix)
     print("held", flush=True)
     sys.stdin.readline()
 """

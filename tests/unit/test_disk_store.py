@@ -28,8 +28,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Root:
 
 def publish(root: Root, path: SafePath = A, *, replacing: Stamp | None = None) -> Stamp:
     with DiskParts(root).claim(SHA256, len(DATA)) as part:
-        if not part.held:
-            part.write(DATA)
+        if not part.done.total:
+            part.write(DATA, part.done.prefix)
         return DiskStore(root).publish(part, path, replacing=replacing)
 
 
@@ -154,7 +154,7 @@ def test_a_replacement_cut_off_after_the_trash_link_is_repeated(root: Root) -> N
 
 def test_a_part_swapped_by_somebody_else_is_not_published(root: Root) -> None:
     with DiskParts(root).claim(SHA256, len(DATA)) as part:
-        part.write(DATA)
+        part.write(DATA, part.done.prefix)
         (root.path / ".civsync/parts" / part.name).unlink()
         (root.path / ".civsync/parts" / part.name).write_bytes(b"the wrong bytes")
         with pytest.raises(DiskError):
@@ -181,8 +181,8 @@ def test_a_full_disk_keeps_the_part_and_says_what_is_missing(tmp_path: Path) -> 
         parts = DiskParts(root)
         with parts.claim(sha256, size) as part:
             with pytest.raises(DiskError) as error:
-                part.write(data)
-            held = part.held
+                part.write(data, part.done.prefix)
+            held = part.done.total
         assert error.value.code is Code.NO_SPACE
         assert error.value.data["need"] == size - held
         assert 0 < held == parts.held(sha256)

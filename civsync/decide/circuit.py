@@ -1,0 +1,95 @@
+"""Decide whether a host that keeps failing is asked again, for all files of a run together.
+
+Otherwise every one of 500 files would find out by its own tries that their storage host is
+dead. After TRIP failures in a row one request at a time is let through to see whether the
+host is back; the others wait for what becomes of it. When nothing came for `patience`
+seconds the host counts as dead for the rest of the run. No clock is read here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.errors import CivsyncError, WireError
+from civsync.core.limits import HOST_PATIENCE_S
+from civsync.decide.retry import spell_seconds
+
+TRIP: Final = 6
+"""Failures of a host in a row, over all files, after which it is no longer asked freely."""
+
+_LOOK_AGAIN_S: Final = 0.5
+"""How often those look again who wait for somebody else's request."""
+
+_OF_THE_HOST: Final = frozenset(
+    {Code.UNREACHABLE, Code.TIMED_OUT, Code.CONNECTION_LOST, Code.SERVER_ERROR, Code.RATE_LIMITED}
+)
+
+
+@dataclass(slots=True)
+class _Host:
+    failures: int = 0
+    open_since: float | None = None
+    probing: bool = False
+    dead: WireError | None = None
+
+
+class Circuit:
+    """What is known of the hosts of one run; one task at a time may call it."""
+
+    def __init__(self, *, patience: float = HOST_PATIENCE_S) -> None:
+        self._patience = patience
+        self._hosts: dict[str, _Host] = {}
+
+    def wait(self, host: str) -> float:
+        """Return 0.0 if a request may go to `host` now, else the seconds after which to ask.
+
+        Whoever gets 0.0 must tell what became of it. Raises WireError for a dead host.
+        """
+        known = self._hosts.get(host)
+        if known is None or known.open_since is None:
+            return 0.0
+        if known.dead is not None:
+            raise _again(known.dead)
+        if known.probing:
+            return _LOOK_AGAIN_S
+        known.probing = True
+        return 0.0
+
+    def succeeded(self, host: str) -> None:
+        """Say that `host` gave something useful."""
+        self._hosts.pop(host, None)
+
+    def left(self, host: str) -> None:
+        """Say that a request ended without telling anything about `host`."""
+        if host in self._hosts:
+            self._hosts[host].probing = False
+
+    def failed(self, host: str, error: CivsyncError, now: float) -> None:
+        """Say that a request brought nothing. Whose it was waits before the next one."""
+        if error.code not in _OF_THE_HOST or not isinstance(error, WireError):
+            self.left(host)
+            return
+        known = self._hosts.setdefault(host, _Host())
+        known.failures += 1
+        known.probing = False
+        if known.failures < TRIP:
+            return
+        if known.open_since is None:
+            known.open_since = now
+        if now - known.open_since >= self._patience:
+            known.dead = _dead(host, error, known.failures, now - known.open_since)
+
+
+def _dead(host: str, error: WireError, failures: int, seconds: float) -> WireError:
+    return WireError(
+        error.code,
+        f"{host} failed {failures} times in a row, the last {spell_seconds(seconds)}"
+        f" for all files: {error.message}",
+        subject=error.subject,
+        data={**error.data, "host": host, "failures": failures},
+    )
+
+
+def _again(error: WireError) -> WireError:
+    """Return a new value: one exception raised in many tasks would share its traceback."""
+    return WireError(error.code, error.message, subject=error.subject, data=error.data)

@@ -1,0 +1,158 @@
+"""The connections that receive one file: one leads, others help while that pays.
+
+The leader's failures are the file's; it retries, waits and gives up. A helper that fails
+gives its piece back and is gone, and no other takes its place: storage hosts refuse more
+connections than they like, and that must cost neither bytes nor tries.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.to_thread import run_sync
+
+from civsync.core.codes import Code
+from civsync.core.errors import CivsyncError, WireError
+from civsync.decide.pieces import Lease
+from civsync.engine.reception import (
+    AloneError,
+    LeaseOverError,
+    Reception,
+    ReplacedError,
+    StartOverError,
+)
+
+Pour = Callable[[Lease], Awaitable[None]]
+"""Receives one lease; raises CivsyncError, or what a conversation raises."""
+
+
+class Crew:
+    """Who receives the file of `size` bytes that `reception` is about.
+
+    `most` bounds the connections. Serves tasks of one event loop.
+    """
+
+    def __init__(self, size: int, reception: Reception, pour: Pour, *, most: int = 1) -> None:
+        self.reception = reception
+        self._size = size
+        self._pour = pour
+        self._most = most if reception.pieces.divisible else 1
+        self._group: TaskGroup | None = None
+        self._helpers: list[anyio.CancelScope] = []
+        self._changed = anyio.Event()
+        self.rate = 0.0
+        """Bytes a second of one connection, as last measured."""
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to come."""
+        return self._size - self.reception.part.done.total
+
+    @property
+    def helpers(self) -> int:
+        """Connections beside the leader's that stay."""
+        return sum(not scope.cancel_called for scope in self._helpers)
+
+    @property
+    def lines(self) -> int:
+        """Connections, that of the leader included."""
+        return 1 + self.helpers
+
+    @property
+    def room(self) -> int:
+        """How many more connections may help."""
+        return max(0, self._most - self.lines) if self._group is not None else 0
+
+    @asynccontextmanager
+    async def gathered(self) -> AsyncIterator[None]:
+        """Let helpers come while the leader works inside; they are gone at the end."""
+        if self._most == 1:
+            yield
+            return
+        failure: BaseException | None = None
+        async with anyio.create_task_group() as self._group:
+            try:
+                yield
+            except (CivsyncError, ReplacedError) as error:
+                # Raised below: a task group would wrap it.
+                failure = error
+            self._group.cancel_scope.cancel()
+        self._group = None
+        if failure is not None:
+            raise failure
+
+    async def lead(self) -> None:
+        """Receive until nothing is missing, together with who helps.
+
+        Raises what the leader's own connection raises.
+        """
+        while (lease := self._next()) is not None or self._helpers:
+            if lease is None:
+                await self._changed.wait()
+                continue
+            try:
+                await self._receive(lease)
+            except AloneError:
+                await self.alone()
+            except StartOverError:
+                await self.start_over()
+                message = "the server cannot go on from where the last try ended"
+                raise WireError(Code.CONNECTION_LOST, message) from None
+
+    async def start_over(self) -> None:
+        """Forget all bytes, after everybody else is gone. Raises DiskError."""
+        await self.alone()
+        await run_sync(self.reception.restart)
+
+    async def alone(self) -> None:
+        """Send all helpers away for good, and wait until they are gone."""
+        self._most = 1
+        self.dismiss(self.helpers)
+        while self._helpers:
+            await self._changed.wait()
+
+    def call(self) -> None:
+        """Let one more connection help; what the others have to do is shortened for it."""
+        if self._group is None or not self.room:
+            return
+        with self.reception.mutex:
+            self.reception.pieces.shorten(self.reception.pieces.length(self.rate))
+        scope = anyio.CancelScope()
+        self._helpers.append(scope)
+        self._group.start_soon(self._help, scope)
+
+    def dismiss(self, count: int) -> None:
+        """Send the last `count` helpers away; they may take a moment to be gone."""
+        staying = [scope for scope in self._helpers if not scope.cancel_called]
+        for scope in staying[len(staying) - count :]:
+            scope.cancel()
+
+    async def _help(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            try:
+                while (lease := self._next()) is not None:
+                    await self._receive(lease)
+            except (CivsyncError, AloneError, ReplacedError, StartOverError):
+                self._most = min(self._most, self.helpers)
+            finally:
+                self._helpers.remove(scope)
+                self._changed.set()
+                self._changed = anyio.Event()
+
+    def _next(self) -> Lease | None:
+        """Take the next piece; the whole rest if nobody helps."""
+        pieces, part = self.reception.pieces, self.reception.part
+        with self.reception.mutex:
+            if not self._helpers:
+                return pieces.take(part.done)
+            return pieces.take(part.done, pieces.length(self.rate)) or pieces.split()
+
+    async def _receive(self, lease: Lease) -> None:
+        try:
+            await self._pour(lease)
+        except LeaseOverError:
+            pass
+        finally:
+            with self.reception.mutex:
+                self.reception.pieces.give_back(lease)

@@ -1,0 +1,68 @@
+"""Ask the hosts of a run politely: spaced, resting when they want a rest, and not for ever.
+
+All downloads of a run share one of these, so that a pause or the death of a host is found
+out once and known to all.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from civsync.core.errors import CivsyncError, WireError
+from civsync.core.events import Paused
+from civsync.core.limits import DOWNLOAD_SPACING_S
+from civsync.decide.circuit import Circuit
+from civsync.decide.pace import HostPace
+from civsync.decide.retry import Again, GiveUp, decide
+from civsync.ports import Clock, Reporter
+
+
+class Hosts:
+    """When hosts may be asked. Serves many tasks of one event loop."""
+
+    def __init__(
+        self, clock: Clock, report: Reporter, *, spacing: float = DOWNLOAD_SPACING_S
+    ) -> None:
+        self._clock = clock
+        self._report = report
+        self._pace = HostPace(spacing=spacing)
+        self._circuit = Circuit()
+
+    async def admit(self, host: str) -> None:
+        """Wait until a request may go to `host`. Raises WireError if it counts as dead."""
+        while True:
+            wait = self._pace.wait(host, self._clock.monotonic()) or self._circuit.wait(host)
+            if not wait:
+                return
+            await self._clock.sleep(wait)
+
+    @contextmanager
+    def watched(self, host: str, moved: Callable[[], bool]) -> Iterator[None]:
+        """Learn from the one admitted request that is made inside how the host is.
+
+        `moved` says whether it brought new bytes; a failure then counts for nothing.
+        """
+        try:
+            yield
+        except WireError as error:
+            if moved():
+                self._circuit.succeeded(host)
+            else:
+                self._circuit.failed(host, error, self._clock.monotonic())
+            self._pause(host, error)
+            raise
+        except CivsyncError:
+            self._circuit.succeeded(host)
+            raise
+        except BaseException:
+            self._circuit.left(host)
+            raise
+        self._circuit.succeeded(host)
+
+    def _pause(self, host: str, error: WireError) -> None:
+        """Let every worker leave a host alone that asked for a rest."""
+        match decide(error, 1, self._clock.jitter()):
+            case Again(delay=delay, shared=True):
+                if self._pace.pause(host, self._clock.monotonic() + delay):
+                    self._report(Paused(host=host, seconds=delay, error=error))
+            case Again() | GiveUp():
+                pass

@@ -1,0 +1,89 @@
+"""Share the connections of a run between its files, and find out how many of them pay."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from civsync.core.limits import DEFAULT_CONNECTIONS
+from civsync.decide.ramp import Ramp, RampTuning
+from civsync.engine.crew import Crew
+from civsync.ports import Clock
+
+_LOOKS_A_WINDOW: Final = 7
+"""How often the rate is looked at while it is measured once."""
+
+
+class Lines:
+    """The connections of one run: each file has one, and helpers share what is left.
+
+    `connections` bounds them all; no more files than that may be received at once.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        connections: int = DEFAULT_CONNECTIONS,
+        tuning: RampTuning | None = None,
+    ) -> None:
+        self._clock = clock
+        self._connections = connections
+        self._tuning = tuning or RampTuning()
+        self._ramp = Ramp(self._tuning)
+        self._crews: list[Crew] = []
+        self._gone_received = 0
+        self._wanted = anyio.Event()
+
+    @asynccontextmanager
+    async def manned(self, crew: Crew) -> AsyncIterator[None]:
+        """Count a crew among those who receive, while it does inside."""
+        async with crew.gathered():
+            self._crews.append(crew)
+            if self._used > self._connections:
+                self._send_away(self._used - self._connections)
+            if crew.room:
+                self._wanted.set()
+            try:
+                yield
+            finally:
+                self._crews.remove(crew)
+                self._gone_received += crew.reception.received
+
+    async def conduct(self) -> None:
+        """Add and take away connections until cancelled."""
+        while True:
+            await self._wanted.wait()
+            while any(crew.room or crew.helpers for crew in self._crews):
+                await self._clock.sleep(self._tuning.window / _LOOKS_A_WINDOW)
+                self._look()
+            self._wanted = anyio.Event()
+
+    def _look(self) -> None:
+        crews = self._crews
+        lines = self._used
+        change = self._ramp.observe(
+            self._clock.monotonic(),
+            received=self._gone_received + sum(crew.reception.received for crew in crews),
+            lines=lines,
+            running=tuple(id(crew) for crew in crews),
+            room=min(sum(crew.room for crew in crews), self._connections - lines),
+            missing=sum(crew.missing for crew in crews),
+        )
+        for crew in crews:
+            crew.rate = self._ramp.rate / max(1, lines)
+        for _ in range(change):
+            open_crews = [crew for crew in crews if crew.room]
+            max(open_crews, key=lambda crew: crew.missing / crew.lines).call()
+        if change < 0:
+            self._send_away(-change)
+
+    @property
+    def _used(self) -> int:
+        return sum(crew.lines for crew in self._crews)
+
+    def _send_away(self, count: int) -> None:
+        for _ in range(count):
+            crew = max(self._crews, key=lambda crew: crew.helpers)
+            crew.dismiss(1)
