@@ -86,6 +86,10 @@ class Transport(Protocol):
         """
         ...
 
+    def limit(self, rate: int | None) -> None:
+        """Let all bodies together come at `rate` bytes a second at most; None for no limit."""
+        ...
+
     async def aclose(self) -> None:
         """Close all connections."""
         ...
@@ -200,8 +204,8 @@ class Parts(Protocol):
         """Take a whole but wrong part out of the way; returns where it is, for people."""
         ...
 
-    def held(self, sha256: str) -> int:
-        """Bytes already received for this content; 0 without a part."""
+    def held(self) -> Mapping[str, int]:
+        """Bytes already received, SHA-256 to their number."""
         ...
 
     def free_bytes(self) -> int:

@@ -46,26 +46,35 @@ class Hasher:
 class Follower:
     """Hashes a file that grows, up to a frontier that its writer moves.
 
-    Owns `reader`, which stands at the start of the file. One thread may call its methods.
+    `read` fills a buffer with what the file holds at an offset, and says how much that is.
+    A `small` file that grows in order is not read back. One thread may call the methods.
     """
 
-    def __init__(self, reader: io.FileIO) -> None:
-        self._reader = reader
+    def __init__(self, read: Callable[[memoryview, int], int], *, small: bool = False) -> None:
+        self._read = read
+        self._small = small
         self._hasher = Hasher()
-        self._buffer = memoryview(bytearray(CHUNK_BYTES))
         self._changed = threading.Condition()
         self._frontier = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
 
+    def wrote(self, data: memoryview | bytes, at: int) -> None:
+        """Offer bytes that were just written at `at`; they are hashed if it is their turn."""
+        if self._small and at == self._hasher.size:
+            self._hasher.update(data)
+
     def advance(self, frontier: int) -> None:
         """Say that the bytes before `frontier` are written and stay as they are."""
+        if self._small:
+            # Hashed by whoever asks; a thread each would cost more.
+            self._frontier = frontier
+            return
         with self._changed:
             self._frontier = frontier
             if self._thread is not None:
                 self._changed.notify()
-            # Small files are hashed by whoever asks; a thread each would cost more.
             elif frontier - self._hasher.size > CHUNK_BYTES and self._error is None:
                 self._stopping = False
                 self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
@@ -80,24 +89,24 @@ class Follower:
         self._stop()
         if self._error is not None:
             raise self._error
+        buffer = memoryview(bytearray(min(CHUNK_BYTES, self._frontier - self._hasher.size)))
         while self._hasher.size < self._frontier:
-            self._take()
+            self._take(buffer)
         return self._hasher.digests()
 
     def restart(self) -> None:
         """Forget everything; the file is empty now."""
         self._stop()
-        self._reader.seek(0)
         self._hasher = Hasher()
         self._frontier = 0
         self._error = None
 
     def close(self) -> None:
-        """Stop, and close the reader."""
+        """Stop; nothing is read from here on."""
         self._stop()
-        self._reader.close()
 
     def _follow(self) -> None:
+        buffer = memoryview(bytearray(CHUNK_BYTES))
         try:
             while True:
                 with self._changed:
@@ -105,16 +114,16 @@ class Follower:
                         self._changed.wait()
                     if self._stopping:
                         return
-                self._take()
+                self._take(buffer)
         except OSError as error:
             self._error = error
 
-    def _take(self) -> None:
-        room = min(len(self._buffer), self._frontier - self._hasher.size)
-        count = self._reader.readinto(self._buffer[:room])
+    def _take(self, buffer: memoryview) -> None:
+        at = self._hasher.size
+        count = self._read(buffer[: self._frontier - at], at)
         if not count:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
-        self._hasher.update(self._buffer[:count])
+        self._hasher.update(buffer[:count])
 
     def _stop(self) -> None:
         thread, self._thread = self._thread, None

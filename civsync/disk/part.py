@@ -6,13 +6,14 @@ failed for another reason than space is not kept: nobody knows what the medium h
 """
 
 import contextlib
-import io
+import errno
 import os
 import threading
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import DiskError, IntegrityError
+from civsync.core.limits import CHUNK_BYTES
 from civsync.core.ranges import Ranges
 from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of, translate
@@ -40,7 +41,7 @@ class HeldPart:
         self._fd: int | None = fd
         self._shown = folder.shown(name)
         self._mutex = threading.Lock()
-        self._follower = Follower(io.FileIO(folder.open(name, os.O_RDONLY), "rb"))
+        self._follower = Follower(self._read_into, small=size <= CHUNK_BYTES)
         self._write_back = WriteBack(fd, self._follower.hashed, self._flushed)
         self._journal: Journal | None = None
         self._done = self._find(fd)
@@ -74,7 +75,7 @@ class HeldPart:
             self._prepare(fd, at)
             while rest:
                 count = self._write_some(fd, rest, at)
-                self._took(at, at + count)
+                self._took(rest[:count], at)
                 at += count
                 rest = rest[count:]
         except OSError as error:
@@ -179,9 +180,10 @@ class HeldPart:
         with self._mutex:
             return write_some_at(fd, data, at)
 
-    def _took(self, start: int, end: int) -> None:
+    def _took(self, data: memoryview, at: int) -> None:
         with self._mutex:
-            self._done = self._done.plus(start, end)
+            self._done = self._done.plus(at, at + len(data))
+            self._follower.wrote(data, at)
             if self._journal is not None:
                 self._journal.wrote(self._done)
             self._follower.advance(self._done.prefix)
@@ -196,6 +198,18 @@ class HeldPart:
         if self._journal is not None:
             os.ftruncate(fd, self._done.prefix)
             self._journal = None
+
+    def _read_into(self, buffer: memoryview, at: int) -> int:
+        """Read back what was written; raises OSError."""
+        fd = self._fd
+        if fd is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if hasattr(os, "preadv"):
+            return os.preadv(fd, [buffer], at)
+        with self._mutex:
+            data = read_at(fd, len(buffer), at)
+        buffer[: len(data)] = data
+        return len(data)
 
     def _open(self) -> int:
         if self._fd is None:

@@ -21,7 +21,6 @@ from civsync.core.names import SafePath
 from civsync.disk.claims import (
     busy,
     claim_part,
-    claims_for,
     copy_fresh,
     drop_idle,
     held_under,
@@ -113,17 +112,18 @@ class DiskParts:
         held.gone = True
         return place or QUARANTINE
 
-    def held(self, sha256: str) -> int:
-        """Bytes already received for this content; 0 without a part."""
-        name = part_name(sha256)
-        with faults_of("look at", f"{PARTS}/{name}"):
-            try:
-                with self._beneath.folder(PARTS) as folder:
-                    names = [name, *(each.name for each in claims_for(folder, sha256))]
-                    found = [held_under(folder, each) for each in names]
-            except FileNotFoundError:
-                return 0
-        return max((count for count in found if count is not None), default=0)
+    def held(self) -> dict[str, int]:
+        """Bytes already received, SHA-256 to their number."""
+        found: dict[str, int] = {}
+        with (
+            faults_of("look at", PARTS),
+            contextlib.suppress(FileNotFoundError),
+            self._beneath.folder(PARTS) as folder,
+        ):
+            for name in folder.names():
+                sha256 = name.partition(".")[0]
+                found[sha256] = max(found.get(sha256, 0), held_under(folder, name) or 0)
+        return found
 
     def free_bytes(self) -> int:
         """Free space for this user on the disk of the parts, be the root there or not yet."""

@@ -102,6 +102,9 @@ class Trash:
         somebody changed by hand, and must not be taken for anything else.
         """
         for place in (TRASH, QUARANTINE):
+            # One call finds out that there is none, as in every first sync.
+            if self._beneath.look(place) is None:
+                continue
             with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as bin_:
                 for name in sorted(bin_.names()):
                     if self._fits(bin_, name, sha256, size):

@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, WireError
+from civsync.core.lock import LockedFile
 from civsync.decide.pieces import Lease
 from civsync.engine.reception import (
     AloneError,
@@ -28,14 +29,17 @@ Pour = Callable[[Lease], Awaitable[None]]
 
 
 class Crew:
-    """Who receives the file of `size` bytes that `reception` is about.
+    """Who receives `file`, as far as `reception` has it; `most` bounds the connections.
 
-    `most` bounds the connections. Serves tasks of one event loop.
+    Serves tasks of one event loop.
     """
 
-    def __init__(self, size: int, reception: Reception, pour: Pour, *, most: int = 1) -> None:
+    def __init__(
+        self, file: LockedFile, reception: Reception, pour: Pour, *, most: int = 1
+    ) -> None:
+        self.path = file.path
         self.reception = reception
-        self._size = size
+        self._size = file.size
         self._pour = pour
         self._most = most if reception.pieces.divisible else 1
         self._group: TaskGroup | None = None

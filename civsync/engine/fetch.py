@@ -4,8 +4,10 @@ The order of steps is the one that survives a crash: receive into a part, check 
 hash and format, note the intent, publish, note that it is placed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -13,14 +15,16 @@ from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Owned, Stamp
-from civsync.core.errors import CivsyncError, IntegrityError
+from civsync.core.errors import CivsyncError, DiskError, IntegrityError
 from civsync.core.events import FileStarted, Noted
+from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
 from civsync.decide.pieces import PieceTuning
+from civsync.engine.lanes import Lane
 from civsync.engine.lines import Lines
-from civsync.engine.receive import Network, Receiver, check_payload, hold
+from civsync.engine.receive import Hold, Network, Receiver, check_payload
 from civsync.engine.reception import Reception
 from civsync.ports import Clock, Ledger, Part, Parts, Reporter, Source, Store, Transport
 
@@ -66,6 +70,7 @@ class Fetcher:
     ) -> None:
         self._out = outside
         self._pieces = pieces
+        self._coming: list[tuple[int, Reception]] = []
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -76,46 +81,92 @@ class Fetcher:
         )
         self._receiver = Receiver(network, self._threads, lines)
 
-    async def fetch(self, action: Fetch | Replace, copies: Sequence[SafePath]) -> Fetched:
+    async def fetch(
+        self, action: Fetch | Replace, copies: Sequence[SafePath], lane: Lane
+    ) -> Fetched:
         """Make the file whole under its name.
 
-        `copies` are owned paths below this root that hold the same content. Raises
-        CivsyncError; what was received is kept for the next run.
+        `copies` are owned paths below this root that hold the same content. The `lane` is
+        left as soon as the bytes are here, so that the next file is received while this
+        one is flushed and named. Raises CivsyncError; what was received is kept for the
+        next run.
         """
         file = action.want.file
-        out = self._out
-        salvaged = await self._in_thread(lambda: out.parts.salvage(file.sha256, file.size, copies))
-        async with hold(out.parts.claim(file.sha256, file.size), self._threads) as part:
-            received = await self._receive_verified(file, part, salvaged=salvaged)
-            owned = await self._in_thread(lambda: self._publish(action, part))
-        how = "restored" if salvaged and not received else "fetched"
-        return Fetched(owned=owned, how=how, received=received)
+        salvaged = False
 
-    async def _receive_verified(self, file: LockedFile, part: Part, *, salvaged: bool) -> int:
-        """Fill the part until its content is the locked one; return the bytes received.
+        def claim() -> AbstractContextManager[Part]:
+            nonlocal salvaged
+            salvaged = self._out.parts.salvage(file.sha256, file.size, copies)
+            return self._out.parts.claim(file.sha256, file.size)
 
-        A part may be `salvaged`: made of bytes that were on this disk already.
+        hold = Hold(claim, self._threads)
+        async with hold as part:
+            held = part.done.total
+            self._out.report(FileStarted(path=file.path, size=file.size, held=held))
+            reception = Reception.of(file, part, self._pieces)
+            with self._room_for(file, reception):
+                await self._receive(file, reception, lane)
+            owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
+            if owned is None:
+                # It came in pieces, and the file may have changed between them: one try
+                # from zero tells.
+                what = "the copy on this disk" if salvaged else "the resumed download"
+                message = f"{what} has another SHA-256; starting from zero"
+                self._out.report(Noted(code="part-dropped", message=message, path=file.path))
+                await self._in_thread(reception.restart)
+                await self._receive(file, reception, lane)
+                reception.pieced = False
+                owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
+        assert owned is not None  # noqa: S101 - nothing is pieced any more
+        how = "restored" if salvaged and not reception.received else "fetched"
+        return Fetched(owned=owned, how=how, received=reception.received)
+
+    async def drop(self, file: LockedFile) -> None:
+        """Forget what was received of a file. Raises DiskError."""
+        claim = partial(self._out.parts.claim, file.sha256, file.size)
+        async with Hold(claim, self._threads) as part:
+            await self._in_thread(part.restart)
+
+    @contextmanager
+    def _room_for(self, file: LockedFile, reception: Reception) -> Iterator[None]:
+        """Count what is to come of a file while it does.
+
+        Raises DiskError no-space if it does not fit beside what else is coming: the disk
+        may have filled up since the plan was made.
         """
-        self._out.report(FileStarted(path=file.path, size=file.size, held=part.done.total))
-        reception = Reception.of(file, part, self._pieces)
-        fresh = False
-        while True:
+        need = file.size - reception.part.done.total
+        others = sum(size - each.part.done.total for size, each in self._coming)
+        have = max(0, self._out.parts.free_bytes() - SPACE_MARGIN_BYTES - others) if need else 0
+        if need > have:
+            raise DiskError(
+                Code.NO_SPACE,
+                f"{need} bytes are still to come and {have} are free",
+                subject=file.path,
+                data={"need": need, "have": have},
+            )
+        mine = (file.size, reception)
+        self._coming.append(mine)
+        try:
+            yield
+        finally:
+            self._coming.remove(mine)
+
+    async def _receive(self, file: LockedFile, reception: Reception, lane: Lane) -> None:
+        async with lane:
             await self._receiver.receive(file, reception)
-            digests = await self._in_thread(part.digests)
-            if digests.sha256 == file.sha256:
-                break
-            if fresh or not reception.pieced:
-                where = await self._in_thread(
-                    lambda: self._out.parts.quarantine(part, "wrong SHA-256")
-                )
-                raise _wrong_content(file, digests, where)
-            # It came in pieces, and the file may have changed between them: one try from
-            # zero tells.
-            what = "the copy on this disk" if salvaged else "the resumed download"
-            message = f"{what} has another SHA-256; starting from zero"
-            self._out.report(Noted(code="part-dropped", message=message, path=file.path))
-            await self._in_thread(reception.restart)
-            fresh = True
+
+    def _conclude(self, action: Fetch | Replace, reception: Reception, hold: Hold) -> Owned | None:
+        """Give a whole part its name and let go of it; None if its content is wrong.
+
+        Raises IntegrityError where trying again would not help, too. Blocks.
+        """
+        file, part = action.want.file, reception.part
+        digests = part.digests()
+        if digests.sha256 != file.sha256:
+            if reception.pieced:
+                return None
+            where = self._out.parts.quarantine(part, "wrong SHA-256")
+            raise _wrong_content(file, digests, where)
         if file.blake3 not in (None, digests.blake3):
             self._out.report(
                 Noted(
@@ -124,8 +175,10 @@ class Fetcher:
                     path=file.path,
                 )
             )
-        await self._in_thread(lambda: check_payload(file, part, self._out.parts))
-        return reception.received
+        check_payload(file, part, self._out.parts)
+        owned = self._publish(action, part)
+        hold.release()
+        return owned
 
     def _publish(self, action: Fetch | Replace, part: Part) -> Owned:
         """Give the part its name, with the notes that keep ownership through a crash."""

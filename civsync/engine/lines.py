@@ -7,6 +7,7 @@ from typing import Final
 import anyio
 
 from civsync.core.limits import DEFAULT_CONNECTIONS
+from civsync.core.names import SafePath
 from civsync.decide.ramp import Ramp, RampTuning
 from civsync.engine.crew import Crew
 from civsync.ports import Clock
@@ -51,6 +52,15 @@ class Lines:
                 self._crews.remove(crew)
                 self._gone_received += crew.reception.received
 
+    @property
+    def received(self) -> int:
+        """Bytes that came over the network so far."""
+        return self._gone_received + sum(crew.reception.received for crew in self._crews)
+
+    def connections(self) -> dict[SafePath, int]:
+        """Return how many connections receive each file just now."""
+        return {crew.path: crew.lines for crew in self._crews}
+
     async def conduct(self) -> None:
         """Add and take away connections until cancelled."""
         while True:
@@ -65,7 +75,7 @@ class Lines:
         lines = self._used
         change = self._ramp.observe(
             self._clock.monotonic(),
-            received=self._gone_received + sum(crew.reception.received for crew in crews),
+            received=self.received,
             lines=lines,
             running=tuple(id(crew) for crew in crews),
             room=min(sum(crew.room for crew in crews), self._connections - lines),

@@ -5,8 +5,8 @@ settled here: tries are bounded by progress, and one that brought bytes never he
 starts the count anew. What the bytes are is not: whoever asked for them judges them.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -105,7 +105,7 @@ class Receiver:
             await crew.lead()
 
         # Without a hash nothing could tell that several connections gave bytes of one file.
-        crew = Crew(file.size, reception, pour, most=URL_CONNECTIONS if etag is None else 1)
+        crew = Crew(file, reception, pour, most=URL_CONNECTIONS if etag is None else 1)
         if part.done.total < file.size:
             async with self._lines.manned(crew):
                 await self._persist(file, attempt, lambda: not crew.missing, crew)
@@ -252,17 +252,37 @@ class Receiver:
         return tell
 
 
-@asynccontextmanager
-async def hold(
-    claim: AbstractContextManager[Part], threads: anyio.CapacityLimiter
-) -> AsyncIterator[Part]:
-    """Hold a part, and let go of it also when cancelled. Raises what claiming raises."""
-    part = await run_sync(claim.__enter__, limiter=threads)
-    try:
-        yield part
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(lambda: claim.__exit__(None, None, None), limiter=threads)
+class Hold:
+    """Holds a part, and lets go of it also when cancelled. Raises what claiming raises."""
+
+    def __init__(
+        self,
+        claim: Callable[[], AbstractContextManager[Part]],
+        threads: anyio.CapacityLimiter,
+    ) -> None:
+        self._make = claim
+        self._threads = threads
+        self._claim: AbstractContextManager[Part] | None = None
+
+    async def __aenter__(self) -> Part:
+        return await run_sync(self._take, limiter=self._threads)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._claim is not None:
+            with anyio.CancelScope(shield=True):
+                await run_sync(self.release, limiter=self._threads)
+
+    def release(self) -> None:
+        """Let go of the part, if that was not done yet. Blocks."""
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.__exit__(None, None, None)
+
+    def _take(self) -> Part:
+        claim = self._make()
+        part = claim.__enter__()
+        self._claim = claim
+        return part
 
 
 def check_payload(file: LockedFile, part: Part, parts: Parts) -> None:

@@ -4,7 +4,8 @@ A failed item never stops the others (unless asked to); what leaves the tree lea
 and only if nothing failed before, so that an interrupted upgrade keeps the old file.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, assert_never
 
@@ -14,7 +15,7 @@ from anyio.to_thread import run_sync
 from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import CivsyncError, DiskError, exit_of
-from civsync.core.events import FileDone, FileFailed, Noted
+from civsync.core.events import Event, FileDone, FileFailed, Noted
 from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS, SPACE_MARGIN_BYTES
 from civsync.core.names import SafePath
 from civsync.core.plan import (
@@ -30,9 +31,11 @@ from civsync.core.plan import (
 )
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
+from civsync.engine.downloads import Downloads, Work
 from civsync.engine.fetch import Fetcher, Outside
+from civsync.engine.lanes import Lane
 from civsync.engine.lines import Lines
-from civsync.ports import Parts
+from civsync.ports import Control, Parts
 
 A = TypeVar("A")
 
@@ -42,10 +45,11 @@ STOPS_ALL = frozenset({Code.QUOTA, Code.TOKEN_REFUSED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How to carry a plan out."""
+    """How to carry a plan out. `limit_rate` is in bytes a second, and already in force."""
 
     jobs: int = DEFAULT_JOBS
     connections: int = DEFAULT_CONNECTIONS
+    limit_rate: int | None = None
     ramp: RampTuning = field(default_factory=RampTuning)
     pieces: PieceTuning = field(default_factory=PieceTuning)
     fail_fast: bool = False
@@ -68,6 +72,14 @@ class Outcome:
         return exit_of(error for _, error in self.failures)
 
 
+Steered = Callable[[Control], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def _unsteered(_: Control) -> AsyncIterator[None]:
+    yield
+
+
 def check_space(plan: Plan, parts: Parts) -> None:
     """Raise DiskError no-space if what is still to come does not fit on the disk.
 
@@ -76,7 +88,8 @@ def check_space(plan: Plan, parts: Parts) -> None:
     sizes = {action.want.file.sha256: action.want.file.size for action in plan.fetches}
 
     def still_to_come() -> int:
-        return sum(max(0, size - parts.held(sha256)) for sha256, size in sizes.items())
+        held = parts.held()
+        return sum(max(0, size - held.get(sha256, 0)) for sha256, size in sizes.items())
 
     need = still_to_come()
     have = max(0, parts.free_bytes() - SPACE_MARGIN_BYTES) if need else 0
@@ -92,13 +105,19 @@ def check_space(plan: Plan, parts: Parts) -> None:
         )
 
 
-async def carry_out(plan: Plan, receipt: Receipt, outside: Outside, manner: Manner) -> Outcome:
+async def carry_out(
+    plan: Plan,
+    receipt: Receipt,
+    outside: Outside,
+    manner: Manner,
+    steered: Steered = _unsteered,
+) -> Outcome:
     """Do what `plan` says and write the receipt, also when cancelled half-way.
 
-    What failed is in the outcome. Raises CivsyncError only if nothing failed but the
+    `steered` is entered while files are downloaded, with what orders to that go to. What failed is in the outcome. Raises CivsyncError only if nothing failed but the
     receipt could not be written; the ledger's notes stand in for it until the next run.
     """
-    run = _Run(receipt, outside, manner)
+    run = _Run(receipt, outside, manner, steered)
     try:
         await run.carry_out(plan)
     finally:
@@ -110,8 +129,11 @@ async def carry_out(plan: Plan, receipt: Receipt, outside: Outside, manner: Mann
 class _Run:
     """State of one run: what is owned by now, and what failed."""
 
-    def __init__(self, receipt: Receipt, outside: Outside, manner: Manner) -> None:
+    def __init__(
+        self, receipt: Receipt, outside: Outside, manner: Manner, steered: Steered
+    ) -> None:
         self._out = outside
+        self._steered = steered
         self._manner = manner
         self._root_id = receipt.root_id
         self._before = receipt
@@ -125,11 +147,27 @@ class _Run:
         self._done: dict[str, int] = {}
         self._finished: set[SafePath] = set()
         self._received = 0
-        self._lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
+        lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
+        # Each file that is received needs a connection.
+        jobs = min(manner.jobs, manner.connections)
+        self._downloads = Downloads(
+            work=Work(
+                fetch=self._fetch,
+                drop=self._drop,
+                failed=self._fail,
+                must_stop=self._must_stop,
+                limit=outside.transport.limit,
+                report=outside.report,
+            ),
+            lines=lines,
+            jobs=jobs,
+            fail_fast=manner.fail_fast,
+            limit_rate=manner.limit_rate,
+        )
         self._fetcher = Fetcher(
-            outside,
-            self._lines,
-            workers=self._workers,
+            replace(outside, report=self._overhear),
+            lines,
+            workers=jobs,
             offline=manner.offline,
             pieces=manner.pieces,
         )
@@ -168,10 +206,10 @@ class _Run:
         if not self._manner.prune_first:
             await self._retire_unless_failed(retires)
 
-    @property
-    def _workers(self) -> int:
-        """How many files are received at once: each needs a connection."""
-        return min(self._manner.jobs, self._manner.connections)
+    def _overhear(self, event: Event) -> None:
+        """Pass an event on; how far files are is also known here."""
+        self._downloads.listen(event)
+        self._out.report(event)
 
     def outcome(self) -> Outcome:
         if self._unwritten is not None and not self._failures:
@@ -236,42 +274,28 @@ class _Run:
         await run_sync(self._out.ledger.placed, moved)
         self._finish("moved", target, file.size)
 
-    async def _fetch_all(self, fetches: Iterable[Fetch | Replace]) -> None:
-        queue = sorted(
-            fetches, key=lambda a: (-a.want.entry.priority, a.want.file.size, a.want.path)
-        )
-        if not queue:
+    async def _fetch_all(self, fetches: Sequence[Fetch | Replace]) -> None:
+        if not fetches:
             return
-        waiting = iter(queue)
-
-        async def work() -> None:
-            while not self._must_stop() and (action := next(waiting, None)) is not None:
-                await self._attempt(action.want.path, self._fetch, action)
-            if self._manner.fail_fast and self._failures:
-                # Otherwise what is under way ends in order: its addresses are paid for.
-                group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as conducted:
-            conducted.start_soon(self._lines.conduct)
-            async with anyio.create_task_group() as group:
-                for _ in range(min(self._workers, len(queue))):
-                    group.start_soon(work)
-            conducted.cancel_scope.cancel()
-        tried = self._finished | self._failures.keys()
-        if left := sum(action.want.path not in tried for action in queue):
+        async with self._steered(self._downloads):
+            await self._downloads.run(fetches)
+        if left := self._downloads.untried:
             message = f"{left} more to download, not tried after that failure"
             self._out.report(Noted(code="not-tried", message=message))
 
-    async def _fetch(self, action: Fetch | Replace) -> None:
+    async def _fetch(self, action: Fetch | Replace, lane: Lane) -> None:
         sha256 = action.want.file.sha256
         lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
         async with lock:
             # What a replaced file holds now is other bytes, whatever the receipt says.
             copies = [path for path in self._copies_of(sha256) if path != action.want.path]
-            fetched = await self._fetcher.fetch(action, copies)
+            fetched = await self._fetcher.fetch(action, copies, lane)
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
         self._finish(fetched.how, path, size, fetched.received)
+
+    async def _drop(self, action: Fetch | Replace) -> None:
+        await self._fetcher.drop(action.want.file)
 
     def _copies_of(self, sha256: str) -> list[SafePath]:
         """Return the paths of ours that hold this content."""

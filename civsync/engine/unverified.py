@@ -7,6 +7,7 @@ file is only ever gone on from under the strong ETag that it began with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio.to_thread import run_sync
@@ -18,7 +19,7 @@ from civsync.core.events import FileDone, FileFailed, FileStarted, Recording
 from civsync.core.limits import DEFAULT_JOBS, SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.decide.unhashed import unhashed_files, with_hashes
-from civsync.engine.receive import Network, Receiver, check_payload, hold
+from civsync.engine.receive import Hold, Network, Receiver, check_payload
 from civsync.engine.reception import Reception, ReplacedError
 from civsync.engine.run import STOPS_ALL
 from civsync.ports import BlindParts, Part, Parts
@@ -106,7 +107,9 @@ class _Recorder:
         for _ in range(REPLACEMENTS):
             name = _name_of(file, etag)
             try:
-                async with hold(self._blind.claim_unnamed(name, file.size), self._threads) as part:
+                async with Hold(
+                    partial(self._blind.claim_unnamed, name, file.size), self._threads
+                ) as part:
                     received = await self._receive(file, part, etag)
                     digests = await run_sync(part.digests, limiter=self._threads)
                     await run_sync(self._check, file, part, digests, limiter=self._threads)

@@ -85,7 +85,7 @@ def test_a_named_part_replaces_what_may_be_wrong(world: World, before: int) -> N
 
 def test_naming_what_is_not_there_does_nothing(world: World) -> None:
     world.blind.name_it(NAME, SHA256)
-    assert world.parts.held(SHA256) == 0
+    assert world.parts.held().get(SHA256, 0) == 0
 
 
 @pytest.mark.parametrize("sha256", ["", "../../etc/passwd", SHA256.upper()])

@@ -264,10 +264,9 @@ class MemoryParts:
         self.disk.quarantine.append(Discarded(data=part.prefix, path="", reason=reason))
         return f".civsync/quarantine/{part.digests().sha256}"
 
-    def held(self, sha256: str) -> int:
-        if sha256 in self.disk.scattered:
-            return self.disk.scattered[sha256][1].total
-        return len(self.disk.parts.get(sha256, b""))
+    def held(self) -> dict[str, int]:
+        scattered = {key: done.total for key, (_, done) in self.disk.scattered.items()}
+        return {key: len(data) for key, data in self.disk.parts.items()} | scattered
 
     def free_bytes(self) -> int:
         return self.disk.free

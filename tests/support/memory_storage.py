@@ -54,6 +54,7 @@ class MemoryStorage:
     chunk: int = 7
     asked: list[AskedFor] = field(default_factory=list)
     busiest: int = 0
+    limits: list[int | None] = field(default_factory=list)
     _expired: set[str] = field(default_factory=set)
     _given: set[str] = field(default_factory=set)
     _running: int = 0
@@ -67,8 +68,10 @@ class MemoryStorage:
     ) -> bytes:
         """See `civsync.ports.Transport`."""
         file_id = int(urlsplit(url).path.rpartition("/")[2])
-        start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        first, _, last = headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start, end = int(first), int(last) + 1 if last else len(self.bodies[file_id])
         self.asked.append(AskedFor(file_id=file_id, url=url, start=start, headers=headers))
+        ranged = "range" in headers
         self._running += 1
         self.busiest = max(self.busiest, self._running)
         try:
@@ -76,19 +79,28 @@ class MemoryStorage:
                 await anyio.lowlevel.checkpoint()
             condition = headers.get("if-range")
             changed = condition is not None and condition != self.tag(self.bodies[file_id])
-            start = 0 if changed and self.obeys_conditions else start
-            return await self._deliver(url, file_id, start, judge)
+            ranged = ranged and not (changed and self.obeys_conditions)
+            span = (start, end) if ranged else None
+            return await self._deliver(url, file_id, span, judge)
         finally:
             self._running -= 1
+
+    def limit(self, rate: int | None) -> None:
+        """See `civsync.ports.Transport`."""
+        self.limits.append(rate)
 
     async def aclose(self) -> None:
         """Nothing is open."""
 
     async def _deliver(
-        self, url: str, file_id: int, start: int, judge: Callable[[Head], Sink | None]
+        self,
+        url: str,
+        file_id: int,
+        span: tuple[int, int] | None,
+        judge: Callable[[Head], Sink | None],
     ) -> bytes:
         script = self.faults.get(file_id)
-        reply = self._reply(url, self.bodies[file_id], start, script.pop(0) if script else None)
+        reply = self._reply(url, self.bodies[file_id], span, script.pop(0) if script else None)
         sink = await run_sync(judge, Head(status=reply.status, headers=reply.headers, url=url))
         if sink is None:
             return reply.body
@@ -98,7 +110,7 @@ class MemoryStorage:
             raise WireError(Code.CONNECTION_LOST, "the connection broke")
         return b""
 
-    def _reply(self, url: str, body: bytes, start: int, fault: Fault) -> _Reply:
+    def _reply(self, url: str, body: bytes, span: tuple[int, int] | None, fault: Fault) -> _Reply:
         self._given.add(url)
         if isinstance(fault, ExpireUrls):
             self._expired |= self._given
@@ -110,8 +122,8 @@ class MemoryStorage:
         if isinstance(fault, FlipBit):
             body = body[: fault.at] + bytes([body[fault.at] ^ 1]) + body[fault.at + 1 :]
         if isinstance(fault, IgnoreRange):
-            start = 0
-        reply = _proper(body, start)
+            span = None
+        reply = _proper(body, span)
         if tag := self.tag(body):
             reply.headers["etag"] = tag
         match fault:
@@ -129,17 +141,18 @@ class MemoryStorage:
         return reply
 
 
-def _proper(body: bytes, start: int) -> _Reply:
-    if not start:
+def _proper(body: bytes, span: tuple[int, int] | None) -> _Reply:
+    if span is None:
         headers = {"content-length": str(len(body))}
         return _Reply(status=200, headers=headers, body=body)
+    start, end = span
     if start >= len(body):
         return _page(416, "<Error/>", "application/xml")
     headers = {
-        "content-length": str(len(body) - start),
-        "content-range": f"bytes {start}-{len(body) - 1}/{len(body)}",
+        "content-length": str(end - start),
+        "content-range": f"bytes {start}-{end - 1}/{len(body)}",
     }
-    return _Reply(status=206, headers=headers, body=body[start:])
+    return _Reply(status=206, headers=headers, body=body[start:end])
 
 
 def _page(status: int, text: str, kind: str) -> _Reply:

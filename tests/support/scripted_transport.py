@@ -63,6 +63,7 @@ class ScriptedTransport:
     requests: list[HttpRequest] = field(default_factory=list)
     closed: bool = False
     busiest: int = 0
+    limits: list[int | None] = field(default_factory=list)
     _running: int = 0
     _rules: list[_Rule] = field(default_factory=list)
 
@@ -110,6 +111,10 @@ class ScriptedTransport:
         for chunk in _chunks(found.body):
             await anyio.to_thread.run_sync(sink, chunk)
         return b""
+
+    def limit(self, rate: int | None) -> None:
+        """See `civsync.ports.Transport`."""
+        self.limits.append(rate)
 
     async def aclose(self) -> None:
         """See `civsync.ports.Transport`."""

@@ -57,7 +57,7 @@ def finish(root: Root, *, expect: int) -> None:
 def test_what_a_killed_process_received_is_taken_over(root: Root) -> None:
     place = leave(root, claim_name(dead_pid(), this_host()), DATA[:4000])
     inode = place.stat().st_ino
-    assert DiskParts(root).held(SHA256) == 4000
+    assert DiskParts(root).held().get(SHA256, 0) == 4000
     with DiskParts(root).claim(SHA256, SIZE) as part:
         assert (part.done.total, part.stamp.inode) == (4000, inode)
     assert os.listdir(place.parent) == [f"{SHA256}.part"]

@@ -1,0 +1,273 @@
+"""The downloads of a run: which goes next, and what a person orders while they run.
+
+Greater priority first, then small files first, so that something is usable soon. What the
+work itself is, and what a failure means for the run, is for others.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+import anyio
+
+from civsync.core.codes import Code
+from civsync.core.control import (
+    Cancel,
+    Limit,
+    Order,
+    Pause,
+    Prioritize,
+    Resume,
+    RunView,
+    Stage,
+    TransferView,
+)
+from civsync.core.errors import CivsyncError, UserError
+from civsync.core.events import Event, FileProgress, FileStarted, Noted
+from civsync.core.names import SafePath
+from civsync.core.plan import Fetch, Replace
+from civsync.engine.lanes import Lane
+from civsync.engine.lines import Lines
+from civsync.ports import Reporter
+
+_FINISHERS: Final = 4
+"""Files that are flushed and named while as many as allowed are received."""
+
+_OVER: Final = frozenset({Stage.DONE, Stage.FAILED, Stage.CANCELLED})
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One download of the run."""
+
+    action: Fetch | Replace
+    priority: int
+    stage: Stage = Stage.WAITING
+    held: int = 0
+    cancelled: bool = False
+    lane: Lane | None = None
+    scope: anyio.CancelScope | None = None
+
+    @property
+    def path(self) -> SafePath:
+        """Where the file goes."""
+        return self.action.want.path
+
+    @property
+    def receiving(self) -> bool:
+        """Whether bytes may come; a file that is only being named is let be."""
+        return self.stage is Stage.RUNNING and self.lane is not None and self.lane.taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is done with an item. `fetch` and `drop` raise CivsyncError."""
+
+    fetch: Callable[[Fetch | Replace, Lane], Awaitable[None]]
+    drop: Callable[[Fetch | Replace], Awaitable[None]]
+    failed: Callable[[SafePath, CivsyncError], None]
+    must_stop: Callable[[], bool]
+    limit: Callable[[int | None], None]
+    report: Reporter
+
+
+@dataclass(slots=True)
+class Downloads:
+    """Implements `ports.Control` over the downloads of one run."""
+
+    work: Work
+    lines: Lines
+    jobs: int
+    fail_fast: bool = False
+    limit_rate: int | None = None
+    _items: dict[SafePath, Item] = field(default_factory=dict)
+    _heap: list[tuple[float, int, SafePath, int, Item]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _open: int = 0
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self, actions: Sequence[Fetch | Replace]) -> None:
+        """Carry all of them out; returns when none can go on any more."""
+        for action in actions:
+            item = Item(action, action.want.entry.priority)
+            self._items[item.path] = item
+            self._push(item)
+        self._open = len(self._items)
+        lanes = anyio.Semaphore(self.jobs)
+        async with anyio.create_task_group() as conducted:
+            conducted.start_soon(self.lines.conduct)
+            async with anyio.create_task_group() as group:
+
+                async def worker() -> None:
+                    await self._work(lanes)
+                    if self.fail_fast and self.work.must_stop():
+                        # Otherwise what is under way ends in order: its addresses are paid for.
+                        group.cancel_scope.cancel()
+
+                for _ in range(min(self.jobs + _FINISHERS, len(self._items))):
+                    group.start_soon(worker)
+            conducted.cancel_scope.cancel()
+
+    @property
+    def untried(self) -> int:
+        """How many downloads never began."""
+        return sum(item.stage not in _OVER for item in self._items.values())
+
+    def listen(self, event: Event) -> None:
+        """Take note of how far a file is; may be called from any thread."""
+        if isinstance(event, FileStarted | FileProgress) and event.path in self._items:
+            self._items[event.path].held = event.held
+
+    def view(self) -> RunView:
+        """Return how far everything is."""
+        connections = self.lines.connections()
+        return RunView(
+            transfers=tuple(
+                TransferView(
+                    path=item.path,
+                    entry=item.action.want.entry.key,
+                    size=item.action.want.file.size,
+                    held=item.held,
+                    stage=item.stage,
+                    priority=item.priority,
+                    connections=connections.get(item.path, 0) if item.receiving else 0,
+                )
+                for item in self._items.values()
+            ),
+            received=self.lines.received,
+            limit_rate=self.limit_rate,
+        )
+
+    def obey(self, order: Order) -> int:
+        """Carry an order out; see `civsync.ports.Control`."""
+        match order:
+            case Pause(paths=paths):
+                changed = sum(map(self._pause, self._selected(paths)))
+            case Resume(paths=paths):
+                changed = sum(map(self._resume, self._selected(paths)))
+            case Cancel(paths=paths):
+                changed = sum(map(self._cancel, self._selected(paths)))
+            case Prioritize(paths=paths, priority=priority):
+                changed = sum(self._prioritize(item, priority) for item in self._selected(paths))
+            case Limit(rate=rate):
+                self.limit_rate = rate
+                self.work.limit(rate)
+                changed = 0
+            case _:
+                assert_never(order)
+        self._wake()
+        return changed
+
+    async def _work(self, lanes: anyio.Semaphore) -> None:
+        while True:
+            lane = Lane(lanes)
+            await lane.take()
+            try:
+                item = await self._next()
+                if item is None:
+                    return
+                await self._carry_out(item, lane)
+            finally:
+                lane.leave()
+
+    async def _next(self) -> Item | None:
+        """Return the next download, when there is one; None when there will be none."""
+        while self._open and not self.work.must_stop():
+            while self._heap:
+                rank, _, _, _, item = heapq.heappop(self._heap)
+                if item.stage is Stage.WAITING and rank == _rank(item):
+                    item.stage = Stage.RUNNING
+                    return item
+            await self._changed.wait()
+        return None
+
+    async def _carry_out(self, item: Item, lane: Lane) -> None:
+        item.lane = lane
+        item.scope = anyio.CancelScope()
+        try:
+            with item.scope:
+                await self._attempt(item, lane)
+            if item.stage is Stage.PAUSED and item.cancelled:
+                await self._attempt(item, lane)
+        finally:
+            item.lane = item.scope = None
+            if item.stage in _OVER:
+                self._open -= 1
+            elif item.stage is Stage.WAITING:
+                self._push(item)
+            self._wake()
+
+    async def _attempt(self, item: Item, lane: Lane) -> None:
+        try:
+            if item.cancelled:
+                await self.work.drop(item.action)
+                raise UserError(
+                    Code.CANCELLED, "cancelled; what was received is dropped", subject=item.path
+                )
+            await self.work.fetch(item.action, lane)
+        except CivsyncError as error:
+            item.stage = Stage.CANCELLED if item.cancelled else Stage.FAILED
+            self.work.failed(item.path, error)
+        else:
+            item.stage = Stage.DONE
+
+    def _selected(self, paths: frozenset[SafePath] | None) -> list[Item]:
+        return [item for item in self._items.values() if paths is None or item.path in paths]
+
+    def _pause(self, item: Item) -> bool:
+        if item.stage is not Stage.WAITING and not item.receiving:
+            return False
+        item.stage = Stage.PAUSED
+        if item.scope is not None:
+            item.scope.cancel()
+        self._note("paused", "paused", item)
+        return True
+
+    def _resume(self, item: Item) -> bool:
+        if item.stage is not Stage.PAUSED:
+            return False
+        item.stage = Stage.WAITING
+        if item.scope is None:  # else it is not out of its last try yet, and queued then
+            self._push(item)
+        self._note("resumed", "resumed", item)
+        return True
+
+    def _cancel(self, item: Item) -> bool:
+        named = item.stage is Stage.RUNNING and not item.receiving
+        if item.stage in _OVER or item.cancelled or named:
+            return False
+        item.cancelled = True
+        if item.scope is not None:
+            item.stage = Stage.PAUSED
+            item.scope.cancel()
+        else:
+            item.stage = Stage.WAITING
+            self._push(item)
+        return True
+
+    def _prioritize(self, item: Item, priority: int) -> bool:
+        if item.stage in _OVER or item.priority == priority:
+            return False
+        item.priority = priority
+        if item.stage is Stage.WAITING:
+            self._push(item)
+        return True
+
+    def _push(self, item: Item) -> None:
+        size = item.action.want.file.size
+        heapq.heappush(self._heap, (_rank(item), size, item.path, next(self._numbers), item))
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _note(self, code: str, message: str, item: Item) -> None:
+        self.work.report(Noted(code=code, message=message, path=item.path))
+
+
+def _rank(item: Item) -> float:
+    """Return the place in the queue, least first; what is cancelled is dropped at once."""
+    return -math.inf if item.cancelled else -item.priority

@@ -1,0 +1,32 @@
+"""How many files are received at once, while others are still being finished."""
+
+import anyio
+
+
+class Lane:
+    """The right to receive one file; entered for as long as bytes may come.
+
+    It may be entered before it is used, and is left once.
+    """
+
+    def __init__(self, lanes: anyio.Semaphore) -> None:
+        self._lanes = lanes
+        self.taken = False
+
+    async def take(self) -> None:
+        """Wait for a place, if this has none yet."""
+        if not self.taken:
+            await self._lanes.acquire()
+            self.taken = True
+
+    def leave(self) -> None:
+        """Give the place to somebody else, if this has one."""
+        if self.taken:
+            self.taken = False
+            self._lanes.release()
+
+    async def __aenter__(self) -> None:
+        await self.take()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
