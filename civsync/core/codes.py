@@ -71,6 +71,8 @@ class Code(StrEnum):
     LOCK_CONFLICT = "lock-conflict"
     LOCK_NEWER = "lock-newer"
     CONFIG_INVALID = "config-invalid"
+    CANCELLED = "cancelled"
+    NO_JOB = "no-job"
     # Civitai
     LOGIN_NEEDED = "login-needed"
     TOKEN_REFUSED = "token-refused"  # noqa: S105 - the name of an error, not a secret

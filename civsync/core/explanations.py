@@ -178,6 +178,18 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Correct the setting named.",
             "An environment variable or a setting has a value that makes no sense.",
         ),
+        Code.CANCELLED: _user(
+            "Run `civsync sync`: it offers the file again.",
+            "You cancelled this download with `civsync job cancel` or the key c. What was"
+            " received was dropped; the next sync offers it again.",
+            ExitCode.PARTIAL,
+        ),
+        Code.NO_JOB: _user(
+            "Run `civsync job list`: it shows what is running.",
+            "An order was for a sync that is not running, has ended meanwhile, does not answer,"
+            " or cannot be spoken to on this system.",
+            ExitCode.REFUSED,
+        ),
         Code.LOGIN_NEEDED: _registry(
             ExitCode.CREDENTIALS,
             "Run `civsync auth login`, or set CIVITAI_API_KEY.",

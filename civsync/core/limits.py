@@ -146,3 +146,41 @@ TRASH_DAYS: Final = 7
 
 PART_DAYS: Final = 14
 """How long an unfinished part that no lock wants is kept."""
+
+# --- control while it runs ------------------------------------------------------------
+
+JOB_REQUEST_BYTES: Final = 8 * MIB
+"""One request to a running sync: an order may name each of 20,000 files of a search by its path."""
+
+JOB_ANSWER_BYTES: Final = 256 * MIB
+"""One answer of a running sync: 100,000 downloads take about 30 MB, more with long names."""
+
+JOB_REASON_CHARS: Final = 500
+"""Why a request was declined; more would be an echo of what somebody sent."""
+
+JOB_CONNECTIONS: Final = 8
+"""Who may speak to a running sync at the same time; the others wait their turn."""
+
+JOB_IDLE_S: Final = 5.0
+"""A request, and the taking of its answer, that take longer end the conversation."""
+
+JOB_ANSWER_S: Final = 10.0
+"""How long `civsync job` waits for a running sync, which may be stopped or busy."""
+
+JOB_ACCEPT_PAUSE_S: Final = 1.0
+"""Pause after a connection that could not be taken: the process may be out of descriptors."""
+
+SOCKET_PATH_BYTES: Final = 103
+"""The longest path of a socket: `sun_path` has 104 bytes on macOS, 108 on Linux, with a NUL."""
+
+MAX_PRIORITY: Final = 1_000_000
+"""Greatest priority, and with a minus the smallest, as in the manifest's schema."""
+
+WAITING_SHOWN: Final = 10
+"""Downloads that still wait which `civsync job list` shows one by one."""
+
+KEY_CONFIRM_S: Final = 5.0
+"""How long a second `c` confirms the first."""
+
+BACKGROUND_LOOK_S: Final = 0.5
+"""How often a sync in the background looks whether the terminal is its own again."""

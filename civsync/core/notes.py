@@ -58,14 +58,15 @@ STATUSES: Final[Mapping[ExitCode, str]] = MappingProxyType(
         ),
         ExitCode.STALE: "the lock is missing or stale",
         ExitCode.PARTIAL: (
-            "partial: items failed for several different reasons, the others are in place"
+            "partial: items failed for several different reasons, or you cancelled some; the"
+            " others are in place"
         ),
         ExitCode.INTEGRITY: "integrity: bytes do not match the lock",
         ExitCode.CREDENTIALS: "credentials are missing, refused, or not entitled to a file",
         ExitCode.GONE: "a locked file is not served any more",
         ExitCode.REFUSED: (
             "refused by a safety rule: a foreign or modified file in the way, a prune guard, an"
-            " unsafe path, no space"
+            " unsafe path, no space; or an order for a sync that is not running"
         ),
         ExitCode.USAGE: "the command line is wrong",
         ExitCode.INVALID: "the manifest, the lock or the configuration is invalid",
