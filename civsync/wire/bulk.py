@@ -17,6 +17,7 @@ from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
 from civsync.wire.connection import Connection, Reply, Route, StaleError
+from civsync.wire.throttle import Throttle
 
 _KEPT_PER_ROUTE: Final = 8
 """Idle connections kept for one origin; more are closed as they come back."""
@@ -32,8 +33,10 @@ class BulkReader:
         user_agent: str,
         connect_timeout: float,
         read_timeout: float,
+        throttle: Throttle,
     ) -> None:
         self._context = context
+        self._throttle = throttle
         self._headers = {
             "user-agent": user_agent,
             "accept": "*/*",
@@ -62,7 +65,7 @@ class BulkReader:
             sink = judge(reply.head)
             if sink is None:
                 return _read_some(reply, ERROR_BODY_BYTES)
-            _pour(reply, sink, abort)
+            _pour(reply, sink, abort, self._throttle)
             return b""
         finally:
             abort.release()
@@ -122,24 +125,27 @@ class BulkReader:
             connection.close()
 
 
-def _pour(reply: Reply, sink: Sink, abort: Abort) -> None:
+def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
     """Give the sink the body in pieces of up to CHUNK_BYTES, valid during the call only.
 
-    A piece is handed on as soon as nothing more is waiting, and before any failure is
-    raised: what came over the wire is never lost.
+    With a limit, pieces are small and followed by a wait. A piece is handed on as soon as
+    nothing more is waiting, and before any failure is raised: what came over the wire is
+    never lost.
     """
     with memoryview(bytearray(CHUNK_BYTES)) as buffer:
         filled, ended = 0, False
         while not ended:
+            room = throttle.piece
             try:
-                count = reply.read_into(buffer[filled:])
+                count = reply.read_into(buffer[filled : max(room, filled + 1)])
             except WireError:
                 _hand_on(buffer, filled, sink)
                 raise
             filled, ended = filled + count, count == 0
-            if ended or filled == CHUNK_BYTES or not reply.waiting():
+            if ended or filled >= room or not reply.waiting():
                 abort.check()
                 _hand_on(buffer, filled, sink)
+                throttle.wait(filled, abort)
                 filled = 0
 
 

@@ -27,6 +27,7 @@ from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
 from civsync.wire.bulk import BulkReader
 from civsync.wire.connection import Route
+from civsync.wire.throttle import Throttle
 from civsync.wire.trust import Proxy, make_context
 
 USER_AGENT: Final = f"civsync/{__version__}"
@@ -47,7 +48,8 @@ class HttpTransport:
     """Implements `ports.Transport` over real sockets.
 
     Timeouts are in seconds, for connecting and for one silence; there is none for the
-    whole. Connections are made when first needed and kept until `aclose`.
+    whole. `limit_rate` is in bytes a second, for the bodies of all streams together, None
+    for no limit. Connections are made when first needed and kept until `aclose`.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class HttpTransport:
         user_agent: str = USER_AGENT,
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
+        limit_rate: int | None = None,
     ) -> None:
         self._user_agent = user_agent
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
@@ -63,12 +66,21 @@ class HttpTransport:
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
         self._threads: anyio.CapacityLimiter | None = None
+        self._throttle = Throttle(limit_rate)
         self._bulk = BulkReader(
             self._trust,
             user_agent=user_agent,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
+            throttle=self._throttle,
         )
+
+    def limit(self, rate: int | None) -> None:
+        """Limit what all streams together receive to `rate` bytes a second, None for no limit.
+
+        Holds from now on, also for what is under way; may be called from any thread.
+        """
+        self._throttle.limit(rate)
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """Return a small reply whole, whatever its status; see `ports.Transport`."""
