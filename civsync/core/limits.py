@@ -96,6 +96,11 @@ CONNECT_TIMEOUT_S: Final = 15.0
 READ_TIMEOUT_S: Final = 30.0
 """A peer that is silent for this long is treated as gone."""
 
+MIN_SPEED: Final = 1 * KIB
+MIN_SPEED_WINDOW_S: Final = 30.0
+"""Bytes a second that one connection brings at least, over so many seconds of waiting for it: a
+byte now and then beats any time limit of a read. A file of 1 GiB would take twelve days."""
+
 TRANSFER_ATTEMPTS: Final = 8
 """Tries of one file in a row that bring no new byte; one that does starts the count anew."""
 

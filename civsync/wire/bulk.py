@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Final
 
 from civsync.core.errors import WireError
@@ -16,11 +17,14 @@ from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
-from civsync.wire.connection import Connection, Reply, Route, StaleError
+from civsync.wire.connection import Connection, Patience, Reply, Route, StaleError
 from civsync.wire.throttle import Throttle
 
 _KEPT_PER_ROUTE: Final = 8
 """Idle connections kept for one origin; more are closed as they come back."""
+
+_GATHER_S: Final = 0.02
+"""How long received bytes may wait for more: each call of a sink has its price."""
 
 
 class BulkReader:
@@ -31,8 +35,7 @@ class BulkReader:
         context: Callable[[], ssl.SSLContext],
         *,
         user_agent: str,
-        connect_timeout: float,
-        read_timeout: float,
+        patience: Patience,
         throttle: Throttle,
     ) -> None:
         self._context = context
@@ -42,8 +45,7 @@ class BulkReader:
             "accept": "*/*",
             "accept-encoding": "identity",
         }
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
+        self._patience = patience
         self._lock = threading.Lock()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._closed = False
@@ -87,11 +89,7 @@ class BulkReader:
         route = Route.to(url)
         while True:
             connection = self._take(route) or Connection.open(
-                route,
-                self._context(),
-                abort,
-                connect_timeout=self._connect_timeout,
-                read_timeout=self._read_timeout,
+                route, self._context(), abort, patience=self._patience
             )
             try:
                 abort.watch(connection.handle)
@@ -128,21 +126,27 @@ class BulkReader:
 def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
     """Give the sink the body in pieces of up to CHUNK_BYTES, valid during the call only.
 
-    With a limit, pieces are small and followed by a wait. A piece is handed on as soon as
-    nothing more is waiting, and before any failure is raised: what came over the wire is
-    never lost.
+    With a limit, pieces are small and followed by a wait. A piece is handed on soon after
+    nothing more came, and before any failure is raised: what came over the wire is never
+    lost.
     """
-    with memoryview(bytearray(CHUNK_BYTES)) as buffer:
-        filled, ended = 0, False
-        while not ended:
-            room = throttle.piece
+    size = CHUNK_BYTES if reply.length is None else min(reply.length, CHUNK_BYTES)
+    with memoryview(bytearray(size)) as buffer:
+        filled, due = 0, 0.0
+        while not reply.ended:
+            room = min(throttle.piece, size)
             try:
-                count = reply.read_into(buffer[filled : max(room, filled + 1)])
+                count = reply.read_now(buffer[filled : max(room, filled + 1)])
+                if count and not filled:
+                    due = monotonic() + _GATHER_S
+                filled += count
+                # A full piece does not wait, nor does the end.
+                complete = filled >= room or reply.ended
+                more = not complete and reply.wait(due - monotonic() if filled else None)
             except WireError:
                 _hand_on(buffer, filled, sink)
                 raise
-            filled, ended = filled + count, count == 0
-            if ended or filled >= room or not reply.waiting():
+            if filled and not more:
                 abort.check()
                 _hand_on(buffer, filled, sink)
                 throttle.wait(filled, abort)
@@ -162,8 +166,10 @@ def _read_some(reply: Reply, cap: int) -> bytes:
     filled = 0
     with memoryview(body) as view:
         try:
-            while filled < cap and (count := reply.read_into(view[filled:])):
-                filled += count
+            while filled < cap and not reply.ended:
+                filled += reply.read_now(view[filled:])
+                if filled < cap and not reply.ended:
+                    reply.wait()
         except WireError:
             pass
     return bytes(body[:filled])

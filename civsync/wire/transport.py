@@ -21,12 +21,18 @@ from anyio.abc import TaskStatus
 from civsync import __version__
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
-from civsync.core.limits import CONNECT_TIMEOUT_S, MAX_JOBS, READ_TIMEOUT_S
+from civsync.core.limits import (
+    CONNECT_TIMEOUT_S,
+    MAX_JOBS,
+    MIN_SPEED,
+    MIN_SPEED_WINDOW_S,
+    READ_TIMEOUT_S,
+)
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
 from civsync.wire.bulk import BulkReader
-from civsync.wire.connection import Route
+from civsync.wire.connection import Patience, Route
 from civsync.wire.throttle import Throttle
 from civsync.wire.trust import Proxy, make_context
 
@@ -49,7 +55,9 @@ class HttpTransport:
 
     Timeouts are in seconds, for connecting and for one silence; there is none for the
     whole. `limit_rate` is in bytes a second, for the bodies of all streams together, None
-    for no limit. Connections are made when first needed and kept until `aclose`.
+    for no limit. `min_speed`, too, is in bytes a second, for each streamed body, over the
+    seconds of its window; 0 for no floor. Connections are made when first needed and kept
+    until `aclose`.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class HttpTransport:
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
         limit_rate: int | None = None,
+        min_speed: int = MIN_SPEED,
+        min_speed_window: float = MIN_SPEED_WINDOW_S,
     ) -> None:
         self._user_agent = user_agent
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
@@ -70,8 +80,12 @@ class HttpTransport:
         self._bulk = BulkReader(
             self._trust,
             user_agent=user_agent,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
+            patience=Patience(
+                connect=connect_timeout,
+                silence=read_timeout,
+                speed=min_speed,
+                window=min_speed_window,
+            ),
             throttle=self._throttle,
         )
 
