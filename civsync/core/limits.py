@@ -116,6 +116,17 @@ SPACE_MARGIN_BYTES: Final = 64 * MIB
 DEFAULT_JOBS: Final = 4
 MAX_JOBS: Final = 64
 
+DEFAULT_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 64
+"""Bodies that are received at once in all; each has a thread and a buffer of CHUNK_BYTES."""
+
+URL_CONNECTIONS: Final = 4
+"""At most for one signed URL: storage hosts refuse more with 403 (civitai/civitai#2113)."""
+
+API_CONNECTIONS: Final = 64
+API_IDLE_CONNECTIONS: Final = 8
+"""Of small requests, at once and kept; who asks has its own, lower bound (API_PARALLEL)."""
+
 # --- the root -------------------------------------------------------------------------
 
 PRUNE_FILES: Final = 10

@@ -20,15 +20,15 @@ from civsync.wire.abort import Abort
 from civsync.wire.connection import Connection, Patience, Reply, Route, StaleError
 from civsync.wire.throttle import Throttle
 
-_KEPT_PER_ROUTE: Final = 8
-"""Idle connections kept for one origin; more are closed as they come back."""
-
 _GATHER_S: Final = 0.02
 """How long received bytes may wait for more: each call of a sink has its price."""
 
 
 class BulkReader:
-    """Reads bodies and keeps idle connections. Its methods may be called from any thread."""
+    """Reads bodies and keeps idle connections. Its methods may be called from any thread.
+
+    Up to `kept` idle ones are kept for one origin; more are closed as they come back.
+    """
 
     def __init__(
         self,
@@ -37,9 +37,11 @@ class BulkReader:
         user_agent: str,
         patience: Patience,
         throttle: Throttle,
+        kept: int,
     ) -> None:
         self._context = context
         self._throttle = throttle
+        self._kept = kept
         self._headers = {
             "user-agent": user_agent,
             "accept": "*/*",
@@ -116,7 +118,7 @@ class BulkReader:
     def _keep(self, connection: Connection) -> None:
         with self._lock:
             kept = self._idle[connection.route]
-            keep = not self._closed and len(kept) < _KEPT_PER_ROUTE
+            keep = not self._closed and len(kept) < self._kept
             if keep:
                 kept.append(connection)
         if not keep:

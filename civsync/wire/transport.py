@@ -22,8 +22,10 @@ from civsync import __version__
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.limits import (
+    API_CONNECTIONS,
+    API_IDLE_CONNECTIONS,
     CONNECT_TIMEOUT_S,
-    MAX_JOBS,
+    DEFAULT_CONNECTIONS,
     MIN_SPEED,
     MIN_SPEED_WINDOW_S,
     READ_TIMEOUT_S,
@@ -54,7 +56,8 @@ class HttpTransport:
     """Implements `ports.Transport` over real sockets.
 
     Timeouts are in seconds, for connecting and for one silence; there is none for the
-    whole. `limit_rate` is in bytes a second, for the bodies of all streams together, None
+    whole. At most `connections` bodies are streamed at once; others wait for their turn,
+    without a limit. `limit_rate` is in bytes a second, for the bodies of all streams together, None
     for no limit. `min_speed`, too, is in bytes a second, for each streamed body, over the
     seconds of its window; 0 for no floor. Connections are made when first needed and kept
     until `aclose`.
@@ -66,11 +69,13 @@ class HttpTransport:
         user_agent: str = USER_AGENT,
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
+        connections: int = DEFAULT_CONNECTIONS,
         limit_rate: int | None = None,
         min_speed: int = MIN_SPEED,
         min_speed_window: float = MIN_SPEED_WINDOW_S,
     ) -> None:
         self._user_agent = user_agent
+        self._connections = connections
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
         self._clients: dict[Proxy | None, httpx.AsyncClient] = {}
         self._context: ssl.SSLContext | None = None
@@ -87,6 +92,7 @@ class HttpTransport:
                 window=min_speed_window,
             ),
             throttle=self._throttle,
+            kept=connections,
         )
 
     def limit(self, rate: int | None) -> None:
@@ -151,7 +157,7 @@ class HttpTransport:
                 abort.fire()
 
         if self._threads is None:
-            self._threads = anyio.CapacityLimiter(MAX_JOBS)
+            self._threads = anyio.CapacityLimiter(self._connections)
         async with anyio.create_task_group() as group:
             await group.start(fire_when_cancelled)
             # A thread cannot be cancelled: it is always waited for, and the abort ends it.
@@ -181,7 +187,10 @@ class HttpTransport:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=self._timeout,
-                limits=httpx.Limits(max_connections=MAX_JOBS, max_keepalive_connections=8),
+                limits=httpx.Limits(
+                    max_connections=API_CONNECTIONS,
+                    max_keepalive_connections=API_IDLE_CONNECTIONS,
+                ),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip"},
             )
