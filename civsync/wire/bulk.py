@@ -17,6 +17,7 @@ from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
+from civsync.wire.addresses import Addresses
 from civsync.wire.connection import Connection, Patience, Reply, Route, StaleError
 from civsync.wire.throttle import Throttle
 
@@ -36,10 +37,12 @@ class BulkReader:
         *,
         user_agent: str,
         patience: Patience,
+        addresses: Addresses,
         throttle: Throttle,
         kept: int,
     ) -> None:
         self._context = context
+        self._addresses = addresses
         self._throttle = throttle
         self._kept = kept
         self._headers = {
@@ -91,7 +94,11 @@ class BulkReader:
         route = Route.to(url)
         while True:
             connection = self._take(route) or Connection.open(
-                route, self._context(), abort, patience=self._patience
+                route,
+                self._context(),
+                abort,
+                patience=self._patience,
+                addresses=self._addresses,
             )
             try:
                 abort.watch(connection.handle)

@@ -19,6 +19,7 @@ from civsync.core.limits import KIB
 from civsync.core.wire import Head
 from civsync.decide.floor import Floor
 from civsync.wire.abort import Abort
+from civsync.wire.addresses import Addresses, connect, look_up
 from civsync.wire.framing import Body, CutError, FramingError, RawHead, read_head
 from civsync.wire.stream import SlowError, Stream
 from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
@@ -36,6 +37,7 @@ class Patience:
     """How long a peer is waited for, in seconds."""
 
     connect: float
+    """From the look-up of the name to the end of the handshake."""
     silence: float
     """Without a byte, and for the whole head of a reply."""
     speed: int
@@ -108,18 +110,26 @@ class Connection:
         abort: Abort,
         *,
         patience: Patience,
+        addresses: Addresses,
     ) -> "Connection":
-        """Connect, through the proxy if there is one, and shake hands."""
-        first = (route.proxy.host, route.proxy.port) if route.proxy else (route.host, route.port)
+        """Connect, through the proxy if there is one, and shake hands, all in one time limit.
+
+        Raises WireError bad-redirect for a host inside somebody's network; see `addresses`.
+        """
+        until = monotonic() + patience.connect
         with _translated(route, abort, Code.UNREACHABLE):
-            sock, handle = _connect(first, patience.connect, abort)
+            if route.proxy is None:
+                found = addresses.of(route.host, route.port, abort, until)
+            else:
+                found = look_up(route.proxy.host, route.proxy.port, abort, until)
+            sock, handle = connect(found, abort, until)
         try:
             if route.scheme == "https":
                 if route.proxy is not None:
                     with _translated(route, abort, Code.UNREACHABLE):
-                        _tunnel(sock, route, route.proxy, patience.connect)
+                        _tunnel(sock, route, route.proxy, until)
                 with _translated(route, abort, Code.CONNECTION_LOST, handshake=True):
-                    sock.settimeout(patience.connect)
+                    sock.settimeout(_left(until))
                     sock = context.wrap_socket(sock, server_hostname=route.host)
             handle.setblocking(False)
         except BaseException:
@@ -248,40 +258,14 @@ class Reply:
             raise _meaning(error, self._route, Code.TIMED_OUT) from error
 
 
-def _connect(
-    address: tuple[str, int], timeout: float, abort: Abort
-) -> tuple[socket.socket, socket.socket]:
-    """Connect to the first address that answers; return the socket and its duplicate."""
-    failure: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, target in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
-        handle = sock.dup()
-        try:
-            abort.watch(handle)
-            sock.settimeout(timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(target)
-            abort.check()
-        except BaseException as error:
-            abort.release()
-            sock.close()
-            handle.close()
-            if not isinstance(error, OSError):
-                raise
-            failure = error
-        else:
-            return sock, handle
-        abort.check()
-    raise failure
-
-
-def _tunnel(sock: socket.socket, route: Route, proxy: Proxy, timeout: float) -> None:
+def _tunnel(sock: socket.socket, route: Route, proxy: Proxy, until: float) -> None:
     """Ask the proxy for a way to the origin."""
     host = f"[{route.host}]" if ":" in route.host else route.host
     target = f"{host}:{route.port}"
+    sock.settimeout(_left(until))
     sock.sendall(_render("CONNECT", target, {"host": target, **_proxy_login(proxy)}))
     sock.setblocking(False)
-    stream, until = Stream(sock, silence=timeout), monotonic() + timeout
+    stream = Stream(sock, silence=_left(until))
     status = read_head(lambda limit: stream.line(limit, until)).status
     if status != _OK:
         raise WireError(
@@ -289,6 +273,14 @@ def _tunnel(sock: socket.socket, route: Route, proxy: Proxy, timeout: float) -> 
             f"the proxy {proxy.host}:{proxy.port} answered {status}",
             subject=str(route),
         )
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left. Raises TimeoutError if there are none."""
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _proxy_login(proxy: Proxy) -> dict[str, str]:

@@ -33,6 +33,7 @@ from civsync.core.limits import (
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
+from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
 from civsync.wire.connection import Patience, Route
 from civsync.wire.throttle import Throttle
@@ -55,11 +56,12 @@ class _Ended:
 class HttpTransport:
     """Implements `ports.Transport` over real sockets.
 
-    Timeouts are in seconds, for connecting and for one silence; there is none for the
-    whole. At most `connections` bodies are streamed at once; others wait for their turn,
-    without a limit. `limit_rate` is in bytes a second, for the bodies of all streams together, None
-    for no limit. `min_speed`, too, is in bytes a second, for each streamed body, over the
-    seconds of its window; 0 for no floor. Connections are made when first needed and kept
+    Timeouts are in seconds, for getting connected and for one silence; there is none for
+    the whole. At most `connections` bodies are streamed at once; others wait for their
+    turn. `limit_rate` is in bytes a second, for all streamed bodies together, None for no
+    limit; `min_speed`, too, for each of them, over the seconds of its window, 0 for no
+    floor. With an `api_host` that is not private itself, no body is asked of a private
+    address, whatever the name of the host. Connections are made when first needed and kept
     until `aclose`.
     """
 
@@ -70,6 +72,7 @@ class HttpTransport:
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
         connections: int = DEFAULT_CONNECTIONS,
+        api_host: str | None = None,
         limit_rate: int | None = None,
         min_speed: int = MIN_SPEED,
         min_speed_window: float = MIN_SPEED_WINDOW_S,
@@ -91,6 +94,7 @@ class HttpTransport:
                 speed=min_speed,
                 window=min_speed_window,
             ),
+            addresses=Addresses(api_host),
             throttle=self._throttle,
             kept=connections,
         )
