@@ -61,11 +61,12 @@ async def open_wire(
 
     `account` is whose the token is, where that was asked before.
     """
+    from civsync.decide.origins import api_origin
     from civsync.engine.clock import SystemClock
     from civsync.sources.civitai import CivitaiSource
     from civsync.wire.transport import HttpTransport
 
-    transport = HttpTransport()
+    transport = HttpTransport(api_host=api_origin(api_url).host)
     try:
         yield (
             CivitaiSource(

@@ -96,6 +96,11 @@ CONNECT_TIMEOUT_S: Final = 15.0
 READ_TIMEOUT_S: Final = 30.0
 """A peer that is silent for this long is treated as gone."""
 
+MIN_SPEED: Final = 1 * KIB
+MIN_SPEED_WINDOW_S: Final = 30.0
+"""Bytes a second that one connection brings at least, over so many seconds of waiting for it: a
+byte now and then beats any time limit of a read. A file of 1 GiB would take twelve days."""
+
 TRANSFER_ATTEMPTS: Final = 8
 """Tries of one file in a row that bring no new byte; one that does starts the count anew."""
 
@@ -134,6 +139,17 @@ SPACE_MARGIN_BYTES: Final = 64 * MIB
 
 DEFAULT_JOBS: Final = 4
 MAX_JOBS: Final = 64
+
+DEFAULT_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 64
+"""Bodies that are received at once in all; each has a thread and a buffer of CHUNK_BYTES."""
+
+URL_CONNECTIONS: Final = 4
+"""At most for one signed URL: storage hosts refuse more with 403 (civitai/civitai#2113)."""
+
+API_CONNECTIONS: Final = 64
+API_IDLE_CONNECTIONS: Final = 8
+"""Of small requests, at once and kept; who asks has its own, lower bound (API_PARALLEL)."""
 
 # --- the root -------------------------------------------------------------------------
 

@@ -15,8 +15,19 @@ from civsync.core.errors import UserError
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
+_IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_PRIVATE_ZONES: Final = frozenset({"local", "internal", "localdomain"})
+_PRIVATE_ZONES: Final = frozenset(
+    {"arpa", "corp", "home", "internal", "lan", "local", "localdomain"}
+)
+"""Last labels without a public host (RFC 6762, RFC 8375, and those that ICANN holds back)."""
+
+_V4_INSIDE: Final = tuple(
+    map(ipaddress.IPv6Network, ["::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"])
+)
+"""IPv6 ranges whose last 32 bits are an IPv4 address: RFC 4291 section 2.5.5, RFC 7915, RFC 6052
+and RFC 8215."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +105,7 @@ def is_private(host: str) -> bool:
         return True
     address = _address(name)
     if address is not None:
-        return not address.is_global
+        return not all(map(_is_public, _meanings(address)))
     last = name.rpartition(".")[2].lower()
     return _NUMERIC_LABEL.fullmatch(last) is not None or last in _PRIVATE_ZONES
 
@@ -105,7 +116,7 @@ def subject_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(host: str) -> _IP | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -113,6 +124,22 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def _meanings(address: _IP) -> list[_IP]:
+    """Return an address and the IPv4 one that a gateway may make of it."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.sixtofour is not None:
+            return [address, address.sixtofour]
+        if any(address in network for network in _V4_INSIDE):
+            # The range itself says nothing.
+            return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
+    return [address]
+
+
+def _is_public(address: _IP) -> bool:
+    local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not local
 
 
 def _origin_of(parts: SplitResult) -> Origin | None:

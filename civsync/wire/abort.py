@@ -21,6 +21,7 @@ class Abort:
         self._lock = threading.Lock()
         self._handle: socket.socket | None = None
         self._fired = False
+        self._woken = threading.Event()
 
     def fire(self) -> None:
         """Break off: a blocked read ends at once, and `check` raises from now on."""
@@ -28,6 +29,18 @@ class Abort:
             self._fired = True
             if self._handle is not None:
                 _shut(self._handle)
+        self._woken.set()
+
+    def nudge(self) -> None:
+        """Let the `wait` of now, or the next one, end before its time."""
+        self._woken.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep for some seconds, or until a nudge. Raises StoppedError after `fire`, at once."""
+        self.check()
+        self._woken.wait(seconds)
+        self._woken.clear()
+        self.check()
 
     def watch(self, handle: socket.socket) -> None:
         """Name the socket to shut down. Raises StoppedError after `fire`."""

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Final
 
 from civsync.core.errors import WireError
@@ -16,31 +17,40 @@ from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
-from civsync.wire.connection import Connection, Reply, Route, StaleError
+from civsync.wire.addresses import Addresses
+from civsync.wire.connection import Connection, Patience, Reply, Route, StaleError
+from civsync.wire.throttle import Throttle
 
-_KEPT_PER_ROUTE: Final = 8
-"""Idle connections kept for one origin; more are closed as they come back."""
+_GATHER_S: Final = 0.02
+"""How long received bytes may wait for more: each call of a sink has its price."""
 
 
 class BulkReader:
-    """Reads bodies and keeps idle connections. Its methods may be called from any thread."""
+    """Reads bodies and keeps idle connections. Its methods may be called from any thread.
+
+    Up to `kept` idle ones are kept for one origin; more are closed as they come back.
+    """
 
     def __init__(
         self,
         context: Callable[[], ssl.SSLContext],
         *,
         user_agent: str,
-        connect_timeout: float,
-        read_timeout: float,
+        patience: Patience,
+        addresses: Addresses,
+        throttle: Throttle,
+        kept: int,
     ) -> None:
         self._context = context
+        self._addresses = addresses
+        self._throttle = throttle
+        self._kept = kept
         self._headers = {
             "user-agent": user_agent,
             "accept": "*/*",
             "accept-encoding": "identity",
         }
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
+        self._patience = patience
         self._lock = threading.Lock()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._closed = False
@@ -62,7 +72,7 @@ class BulkReader:
             sink = judge(reply.head)
             if sink is None:
                 return _read_some(reply, ERROR_BODY_BYTES)
-            _pour(reply, sink, abort)
+            _pour(reply, sink, abort, self._throttle)
             return b""
         finally:
             abort.release()
@@ -87,8 +97,8 @@ class BulkReader:
                 route,
                 self._context(),
                 abort,
-                connect_timeout=self._connect_timeout,
-                read_timeout=self._read_timeout,
+                patience=self._patience,
+                addresses=self._addresses,
             )
             try:
                 abort.watch(connection.handle)
@@ -115,31 +125,40 @@ class BulkReader:
     def _keep(self, connection: Connection) -> None:
         with self._lock:
             kept = self._idle[connection.route]
-            keep = not self._closed and len(kept) < _KEPT_PER_ROUTE
+            keep = not self._closed and len(kept) < self._kept
             if keep:
                 kept.append(connection)
         if not keep:
             connection.close()
 
 
-def _pour(reply: Reply, sink: Sink, abort: Abort) -> None:
+def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
     """Give the sink the body in pieces of up to CHUNK_BYTES, valid during the call only.
 
-    A piece is handed on as soon as nothing more is waiting, and before any failure is
-    raised: what came over the wire is never lost.
+    With a limit, pieces are small and followed by a wait. A piece is handed on soon after
+    nothing more came, and before any failure is raised: what came over the wire is never
+    lost.
     """
-    with memoryview(bytearray(CHUNK_BYTES)) as buffer:
-        filled, ended = 0, False
-        while not ended:
+    size = CHUNK_BYTES if reply.length is None else min(reply.length, CHUNK_BYTES)
+    with memoryview(bytearray(size)) as buffer:
+        filled, due = 0, 0.0
+        while not reply.ended:
+            room = min(throttle.piece, size)
             try:
-                count = reply.read_into(buffer[filled:])
+                count = reply.read_now(buffer[filled : max(room, filled + 1)])
+                if count and not filled:
+                    due = monotonic() + _GATHER_S
+                filled += count
+                # A full piece does not wait, nor does the end.
+                complete = filled >= room or reply.ended
+                more = not complete and reply.wait(due - monotonic() if filled else None)
             except WireError:
                 _hand_on(buffer, filled, sink)
                 raise
-            filled, ended = filled + count, count == 0
-            if ended or filled == CHUNK_BYTES or not reply.waiting():
+            if filled and not more:
                 abort.check()
                 _hand_on(buffer, filled, sink)
+                throttle.wait(filled, abort)
                 filled = 0
 
 
@@ -156,8 +175,10 @@ def _read_some(reply: Reply, cap: int) -> bytes:
     filled = 0
     with memoryview(body) as view:
         try:
-            while filled < cap and (count := reply.read_into(view[filled:])):
-                filled += count
+            while filled < cap and not reply.ended:
+                filled += reply.read_now(view[filled:])
+                if filled < cap and not reply.ended:
+                    reply.wait()
         except WireError:
             pass
     return bytes(body[:filled])

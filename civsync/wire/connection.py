@@ -9,14 +9,19 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
+from civsync.core.limits import KIB
 from civsync.core.wire import Head
+from civsync.decide.floor import Floor
 from civsync.wire.abort import Abort
+from civsync.wire.addresses import Addresses, connect, look_up
 from civsync.wire.framing import Body, CutError, FramingError, RawHead, read_head
+from civsync.wire.stream import SlowError, Stream
 from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
 
 _SAFE_IN_TARGET: Final = "!#$%&'()*+,/:;=?@[]~"
@@ -25,6 +30,24 @@ _OK: Final = 200
 
 class StaleError(Exception):
     """A kept connection was closed by the peer before it saw the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a peer is waited for, in seconds."""
+
+    connect: float
+    """From the look-up of the name to the end of the handshake."""
+    silence: float
+    """Without a byte, and for the whole head of a reply."""
+    speed: int
+    """Bytes a second that a body must bring in each `window` of waiting for it; 0 for none."""
+    window: float
+
+    @property
+    def floor(self) -> Floor:
+        """The floor of a body that begins."""
+        return Floor(self.speed, self.window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +92,14 @@ class Route:
 class Connection:
     """An open connection. All methods raise WireError, or StoppedError after an abort."""
 
-    def __init__(self, route: Route, sock: socket.socket, handle: socket.socket) -> None:
+    def __init__(
+        self, route: Route, sock: socket.socket, handle: socket.socket, patience: Patience
+    ) -> None:
         self.route = route
         self.handle = handle
+        self.patience = patience
         self._sock = sock
-        self._stream = sock.makefile("rb")
+        self._stream = Stream(sock, silence=patience.silence)
         self._used = False
 
     @classmethod
@@ -83,28 +109,35 @@ class Connection:
         context: ssl.SSLContext,
         abort: Abort,
         *,
-        connect_timeout: float,
-        read_timeout: float,
+        patience: Patience,
+        addresses: Addresses,
     ) -> "Connection":
-        """Connect, through the proxy if there is one, and shake hands."""
-        first = (route.proxy.host, route.proxy.port) if route.proxy else (route.host, route.port)
-        with _translated(str(route), abort, Code.UNREACHABLE):
-            sock, handle = _connect(first, connect_timeout, abort)
+        """Connect, through the proxy if there is one, and shake hands, all in one time limit.
+
+        Raises WireError bad-redirect for a host inside somebody's network; see `addresses`.
+        """
+        until = monotonic() + patience.connect
+        with _translated(route, abort, Code.UNREACHABLE):
+            if route.proxy is None:
+                found = addresses.of(route.host, route.port, abort, until)
+            else:
+                found = look_up(route.proxy.host, route.proxy.port, abort, until)
+            sock, handle = connect(found, abort, until)
         try:
             if route.scheme == "https":
                 if route.proxy is not None:
-                    with _translated(str(route), abort, Code.UNREACHABLE):
-                        _tunnel(sock, route, route.proxy)
-                with _translated(str(route), abort, Code.CONNECTION_LOST, handshake=True):
+                    with _translated(route, abort, Code.UNREACHABLE):
+                        _tunnel(sock, route, route.proxy, until)
+                with _translated(route, abort, Code.CONNECTION_LOST, handshake=True):
+                    sock.settimeout(_left(until))
                     sock = context.wrap_socket(sock, server_hostname=route.host)
-            sock.settimeout(read_timeout)
             handle.setblocking(False)
         except BaseException:
             abort.release()
             sock.close()
             handle.close()
             raise
-        return cls(route, sock, handle)
+        return cls(route, sock, handle, patience)
 
     def get(self, url: str, headers: Mapping[str, str], abort: Abort) -> "Reply":
         """Send a request and return its reply, of which only the head was read.
@@ -112,19 +145,24 @@ class Connection:
         Raises StaleError if the connection had been used and nothing at all came back.
         """
         was_used, self._used = self._used, True
-        with _translated(str(self.route), abort, Code.CONNECTION_LOST):
+        with _translated(self.route, abort, Code.CONNECTION_LOST):
             try:
+                self._sock.settimeout(self.patience.silence)
                 self._sock.sendall(self._render(url, headers))
-                raw = read_head(self._stream)
+                self._sock.setblocking(False)
+                until = monotonic() + self.patience.silence
+                raw = read_head(lambda limit: self._stream.line(limit, until))
             except (CutError, ConnectionError, ssl.SSLEOFError) as error:
                 abort.check()
                 if was_used:
                     raise StaleError from error
                 raise
-            return Reply(self, raw, Body(self._stream, raw), url, abort)
+            return Reply(self, self._stream, raw, url, abort)
 
     def waiting(self) -> bool:
         """Tell whether there is something to read just now, the end included."""
+        if self._stream.left_over:
+            return True
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
         try:
@@ -138,7 +176,6 @@ class Connection:
     def close(self) -> None:
         """Close without ceremony."""
         self.handle.close()
-        self._stream.close()
         self._sock.close()
 
     def _render(self, url: str, headers: Mapping[str, str]) -> bytes:
@@ -154,79 +191,96 @@ class Connection:
 
 
 class Reply:
-    """A reply: its head, and a body that is read piece by piece."""
+    """A reply: its head, and a body that is read piece by piece.
+
+    All methods raise WireError, or StoppedError after an abort.
+    """
 
     def __init__(
-        self, connection: Connection, raw: RawHead, body: Body, url: str, abort: Abort
+        self, connection: Connection, stream: Stream, raw: RawHead, url: str, abort: Abort
     ) -> None:
-        self._connection = connection
-        self._keeps = raw.keeps and body.delimited
-        self._body = body
+        self._route = connection.route
+        self._patience = connection.patience
+        self._stream = stream
         self._abort = abort
+        self._body = Body(stream, raw)
+        self._keeps = raw.keeps and self._body.delimited
         self.head = Head(status=raw.status, headers=raw.fields, url=url)
+        stream.demand(self._patience.floor)
 
-    def read_into(self, view: memoryview) -> int:
-        """Fill the start of `view` with what comes next; 0 when the body has ended.
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole body, None where only its end tells."""
+        return self._body.length
 
-        Returns as soon as there is anything. Raises WireError connection-lost if the body
-        is shorter than its own framing says.
-        """
-        with _translated(str(self._connection.route), self._abort, Code.CONNECTION_LOST):
-            count = self._body.read_into(view)
-        # What was read after an abort may be anything but the body.
-        self._abort.check()
-        return count
-
-    def waiting(self) -> bool:
-        """Tell whether the next read would return at once."""
-        return self._connection.waiting()
+    @property
+    def ended(self) -> bool:
+        """Whether the body is over."""
+        return self._body.ended
 
     @property
     def reusable(self) -> bool:
         """Whether the body is over and the connection can carry another request."""
         return self._body.ended and self._keeps
 
+    def read_now(self, view: memoryview) -> int:
+        """Fill the start of `view` with what is there; 0 for nothing just now, or the end.
 
-def _connect(
-    address: tuple[str, int], timeout: float, abort: Abort
-) -> tuple[socket.socket, socket.socket]:
-    """Connect to the first address that answers; return the socket and its duplicate."""
-    failure: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, target in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
-        handle = sock.dup()
+        Raises WireError connection-lost if the body is shorter than its own framing says.
+        """
         try:
-            abort.watch(handle)
-            sock.settimeout(timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(target)
-            abort.check()
-        except BaseException as error:
-            abort.release()
-            sock.close()
-            handle.close()
-            if not isinstance(error, OSError):
-                raise
-            failure = error
-        else:
-            return sock, handle
-        abort.check()
-    raise failure
+            count = self._body.read_now(view)
+        except (*_FAILURES, CutError, FramingError) as error:
+            self._abort.check()
+            raise _meaning(error, self._route, Code.CONNECTION_LOST) from error
+        # What was read after an abort may be anything but the body.
+        self._abort.check()
+        return count or 0
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there may be more of the body; false if nothing came in that time.
+
+        Without a time it is as long as the patience lasts. Raises WireError timed-out for
+        a peer that is silent or too slow.
+        """
+        try:
+            return self._stream.wait(seconds)
+        except SlowError as error:
+            self._abort.check()
+            speed, window = self._patience.speed / KIB, self._patience.window
+            raise WireError(
+                Code.TIMED_OUT,
+                f"slower than {speed:.1f} KiB/s for {window:g} s",
+                subject=str(self._route),
+            ) from error
+        except TimeoutError as error:
+            self._abort.check()
+            raise _meaning(error, self._route, Code.TIMED_OUT) from error
 
 
-def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
+def _tunnel(sock: socket.socket, route: Route, proxy: Proxy, until: float) -> None:
     """Ask the proxy for a way to the origin."""
     host = f"[{route.host}]" if ":" in route.host else route.host
     target = f"{host}:{route.port}"
+    sock.settimeout(_left(until))
     sock.sendall(_render("CONNECT", target, {"host": target, **_proxy_login(proxy)}))
-    with sock.makefile("rb") as stream:
-        status = read_head(stream).status
+    sock.setblocking(False)
+    stream = Stream(sock, silence=_left(until))
+    status = read_head(lambda limit: stream.line(limit, until)).status
     if status != _OK:
         raise WireError(
             Code.UNREACHABLE,
             f"the proxy {proxy.host}:{proxy.port} answered {status}",
             subject=str(route),
         )
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left. Raises TimeoutError if there are none."""
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _proxy_login(proxy: Proxy) -> dict[str, str]:
@@ -244,37 +298,37 @@ def _render(method: str, target: str, fields: Mapping[str, str]) -> bytes:
 
 @contextlib.contextmanager
 def _translated(
-    subject: str, abort: Abort, lost: Code, *, handshake: bool = False
+    route: Route, abort: Abort, lost: Code, *, handshake: bool = False
 ) -> Iterator[None]:
     """Turn what sockets, TLS and framing raise into WireError; `lost` is the usual code."""
     try:
         yield
-    except CutError as error:
+    except (*_FAILURES, CutError, FramingError) as error:
         abort.check()
-        raise WireError(lost, "the reply ended too early", subject=subject) from error
-    except FramingError as error:
-        abort.check()
-        raise WireError(
-            Code.REPLY_MALFORMED, f"the reply makes no sense: {error}", subject=subject
-        ) from error
-    except ssl.SSLCertVerificationError as error:
-        raise WireError(
-            Code.TLS_FAILED,
-            f"the certificate cannot be verified: {error.verify_message}",
-            subject=subject,
-        ) from error
-    except TimeoutError as error:
-        abort.check()
-        raise WireError(Code.TIMED_OUT, "the server is silent", subject=subject) from error
-    except (OSError, UnicodeError) as error:
-        abort.check()
-        if handshake and isinstance(error, ssl.SSLError) and not isinstance(error, _CUT_SHORT):
-            raise WireError(
-                Code.TLS_FAILED, f"no TLS connection: {error.reason}", subject=subject
-            ) from error
-        what = "no connection" if lost is Code.UNREACHABLE else "the connection broke"
-        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-        raise WireError(lost, f"{what}: {reason}", subject=subject) from error
+        raise _meaning(error, route, lost, handshake=handshake) from error
 
 
+def _meaning(error: Exception, route: Route, lost: Code, *, handshake: bool = False) -> WireError:
+    """Say what a failure of socket, TLS or framing means; `lost` is the usual code."""
+    code = lost
+    match error:
+        case CutError():
+            message = "the reply ended too early"
+        case FramingError():
+            code, message = Code.REPLY_MALFORMED, f"the reply makes no sense: {error}"
+        case ssl.SSLCertVerificationError():
+            code = Code.TLS_FAILED
+            message = f"the certificate cannot be verified: {error.verify_message}"
+        case TimeoutError():
+            code, message = Code.TIMED_OUT, "the server is silent"
+        case ssl.SSLError() if handshake and not isinstance(error, _CUT_SHORT):
+            code, message = Code.TLS_FAILED, f"no TLS connection: {error.reason}"
+        case _:
+            what = "no connection" if lost is Code.UNREACHABLE else "the connection broke"
+            reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+            message = f"{what}: {reason}"
+    return WireError(code, message, subject=str(route))
+
+
+_FAILURES: Final = (OSError, UnicodeError)
 _CUT_SHORT: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

@@ -6,10 +6,10 @@ RFC 9112 sections 4 to 7. No socket is opened or closed here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BufferedReader
-from typing import Final
+from enum import Enum
+from typing import Final, Protocol
 
 from civsync.core.limits import KIB
 
@@ -44,18 +44,31 @@ class RawHead:
     """Whether the peer will take another request on the connection."""
 
 
-def read_head(stream: BufferedReader) -> RawHead:
+class Incoming(Protocol):
+    """Bytes as they come; see `civsync.wire.stream.Stream`."""
+
+    def read_now(self, view: memoryview) -> int | None:
+        """Fill as much of `view` as there is; 0 at the end, None if there is nothing just now."""
+        ...
+
+    def line_now(self, limit: int) -> bytes | None:
+        """Return a line, `limit` bytes or the rest of the stream, None if none is whole yet."""
+        ...
+
+
+def read_head(line: Callable[[int], bytes]) -> RawHead:
     """Return the next head that is not an interim one.
 
-    Raises FramingError, CutError, and what the stream raises.
+    `line` returns the next line, of at most so many bytes. Raises FramingError, CutError,
+    and what `line` raises.
     """
     budget = HEAD_BYTES
     for _ in range(_INTERIM):
-        line, budget = _line(stream, budget)
-        match = _STATUS_LINE.fullmatch(line)
+        text, budget = _without_end(line(budget + 1), budget)
+        match = _STATUS_LINE.fullmatch(text)
         if match is None:
             raise FramingError("the status line")
-        fields, budget = _fields(stream, budget)
+        fields, budget = _fields(line, budget)
         status = int(match[2])
         if status >= 200:
             tokens = [each.strip().lower() for each in fields.get("connection", "").split(",")]
@@ -64,22 +77,33 @@ def read_head(stream: BufferedReader) -> RawHead:
     raise FramingError("too many interim replies")
 
 
+class _Next(Enum):
+    """What comes next in a chunked body."""
+
+    SIZE = 1
+    DATA = 2
+    DATA_END = 3
+    TRAILER = 4
+
+
 class Body:
     """The bytes of one body. Raises FramingError from its making if its length is unsure."""
 
-    def __init__(self, stream: BufferedReader, head: RawHead) -> None:
+    def __init__(self, stream: Incoming, head: RawHead) -> None:
         self._stream = stream
         self._left: int | None
         """Bytes left of the body or of the chunk; None until the stream ends."""
+        self._next = _Next.DATA
+        self._trailer_room = HEAD_BYTES
+        self.ended = False
         coding = head.fields.get("transfer-encoding")
         length = head.fields.get("content-length")
         self._chunked = coding is not None
-        self._first_chunk = True
-        self.ended = False
         if coding is not None:
             if coding.strip().lower() != "chunked" or length is not None:
                 raise FramingError("the transfer coding")
             self._left = 0
+            self._next = _Next.SIZE
         elif head.status in _WITHOUT_BODY:
             self._left = 0
         else:
@@ -87,40 +111,57 @@ class Body:
         if head.status in _WITHOUT_BODY or (self._left == 0 and not self._chunked):
             self.ended = True
         self.delimited = self._left is not None
+        self.length = None if self._chunked else self._left
+        """Bytes of the whole body, None where only its end tells."""
 
-    def read_into(self, view: memoryview) -> int:
-        """Fill the start of `view` with whatever comes next; 0 when the body has ended.
+    def read_now(self, view: memoryview) -> int | None:
+        """Fill the start of `view` with what is there; 0 when the body has ended.
 
-        Raises CutError if it ends before its time, FramingError for broken chunks.
+        None if nothing of it is there just now. Raises CutError if it ends before its time,
+        FramingError for broken chunks.
         """
-        if self._chunked and self._left == 0 and not self.ended:
-            self._next_chunk()
+        while not self.ended and self._next is not _Next.DATA:
+            if not self._pass_line(self._next):
+                return None
         if self.ended:
             return 0
-        # `readinto` would wait until the view is full.
         room = len(view) if self._left is None else min(len(view), self._left)
-        count = self._stream.readinto1(view[:room])
+        count = self._stream.read_now(view[:room])
+        if count is None:
+            return None
         if self._left is None:
             self.ended = count == 0
             return count
         if count == 0:
             raise CutError
         self._left -= count
-        self.ended = self._left == 0 and not self._chunked
+        if self._left == 0:
+            self.ended, self._next = not self._chunked, _Next.DATA_END
         return count
 
-    def _next_chunk(self) -> None:
-        """Read the line between two chunks, or what stands behind the last one."""
-        if not self._first_chunk and _line(self._stream, HEAD_BYTES)[0]:
-            raise FramingError("the end of a chunk")
-        self._first_chunk = False
-        match = _CHUNK_SIZE.fullmatch(_line(self._stream, HEAD_BYTES)[0])
-        if match is None:
-            raise FramingError("the size of a chunk")
-        self._left = int(match[1], 16)
-        if self._left == 0:
-            _fields(self._stream, HEAD_BYTES)
-            self.ended = True
+    def _pass_line(self, kind: _Next) -> bool:
+        """Read a line between two chunks or behind the last; false if it is not there yet."""
+        budget = self._trailer_room if kind is _Next.TRAILER else HEAD_BYTES
+        raw = self._stream.line_now(budget + 1)
+        if raw is None:
+            return False
+        line, budget = _without_end(raw, budget)
+        match kind:
+            case _Next.DATA_END:
+                if line:
+                    raise FramingError("the end of a chunk")
+                self._next = _Next.SIZE
+            case _Next.SIZE:
+                size = _CHUNK_SIZE.fullmatch(line)
+                if size is None:
+                    raise FramingError("the size of a chunk")
+                self._left = int(size[1], 16)
+                self._next = _Next.DATA if self._left else _Next.TRAILER
+            case _:
+                if line and not _FIELD.fullmatch(line):
+                    raise FramingError("a header")
+                self._trailer_room, self.ended = budget, not line
+        return True
 
 
 def _length(text: str | None) -> int | None:
@@ -134,22 +175,21 @@ def _length(text: str | None) -> int | None:
     return int(value)
 
 
-def _fields(stream: BufferedReader, budget: int) -> tuple[dict[str, str], int]:
+def _fields(line: Callable[[int], bytes], budget: int) -> tuple[dict[str, str], int]:
     fields: dict[str, str] = {}
     while True:
-        line, budget = _line(stream, budget)
-        if not line:
+        text, budget = _without_end(line(budget + 1), budget)
+        if not text:
             return fields, budget
-        match = _FIELD.fullmatch(line)
+        match = _FIELD.fullmatch(text)
         if match is None:
             raise FramingError("a header")
         name, value = match[1].decode("ascii").lower(), _decode(match[2])
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
 
 
-def _line(stream: BufferedReader, budget: int) -> tuple[bytes, int]:
+def _without_end(line: bytes, budget: int) -> tuple[bytes, int]:
     """Return a line without its end, and what is left of the budget."""
-    line = stream.readline(budget + 1)
     if len(line) > budget:
         raise FramingError("the length of the head")
     if not line.endswith(b"\n"):

@@ -21,12 +21,22 @@ from anyio.abc import TaskStatus
 from civsync import __version__
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
-from civsync.core.limits import CONNECT_TIMEOUT_S, MAX_JOBS, READ_TIMEOUT_S
+from civsync.core.limits import (
+    API_CONNECTIONS,
+    API_IDLE_CONNECTIONS,
+    CONNECT_TIMEOUT_S,
+    DEFAULT_CONNECTIONS,
+    MIN_SPEED,
+    MIN_SPEED_WINDOW_S,
+    READ_TIMEOUT_S,
+)
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
+from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
-from civsync.wire.connection import Route
+from civsync.wire.connection import Patience, Route
+from civsync.wire.throttle import Throttle
 from civsync.wire.trust import Proxy, make_context
 
 USER_AGENT: Final = f"civsync/{__version__}"
@@ -46,8 +56,13 @@ class _Ended:
 class HttpTransport:
     """Implements `ports.Transport` over real sockets.
 
-    Timeouts are in seconds, for connecting and for one silence; there is none for the
-    whole. Connections are made when first needed and kept until `aclose`.
+    Timeouts are in seconds, for getting connected and for one silence; there is none for
+    the whole. At most `connections` bodies are streamed at once; others wait for their
+    turn. `limit_rate` is in bytes a second, for all streamed bodies together, None for no
+    limit; `min_speed`, too, for each of them, over the seconds of its window, 0 for no
+    floor. With an `api_host` that is not private itself, no body is asked of a private
+    address, whatever the name of the host. Connections are made when first needed and kept
+    until `aclose`.
     """
 
     def __init__(
@@ -56,19 +71,40 @@ class HttpTransport:
         user_agent: str = USER_AGENT,
         connect_timeout: float = CONNECT_TIMEOUT_S,
         read_timeout: float = READ_TIMEOUT_S,
+        connections: int = DEFAULT_CONNECTIONS,
+        api_host: str | None = None,
+        limit_rate: int | None = None,
+        min_speed: int = MIN_SPEED,
+        min_speed_window: float = MIN_SPEED_WINDOW_S,
     ) -> None:
         self._user_agent = user_agent
+        self._connections = connections
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
         self._clients: dict[Proxy | None, httpx.AsyncClient] = {}
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
         self._threads: anyio.CapacityLimiter | None = None
+        self._throttle = Throttle(limit_rate)
         self._bulk = BulkReader(
             self._trust,
             user_agent=user_agent,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
+            patience=Patience(
+                connect=connect_timeout,
+                silence=read_timeout,
+                speed=min_speed,
+                window=min_speed_window,
+            ),
+            addresses=Addresses(api_host),
+            throttle=self._throttle,
+            kept=connections,
         )
+
+    def limit(self, rate: int | None) -> None:
+        """Limit what all streams together receive to `rate` bytes a second, None for no limit.
+
+        Holds from now on, also for what is under way; may be called from any thread.
+        """
+        self._throttle.limit(rate)
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """Return a small reply whole, whatever its status; see `ports.Transport`."""
@@ -125,7 +161,7 @@ class HttpTransport:
                 abort.fire()
 
         if self._threads is None:
-            self._threads = anyio.CapacityLimiter(MAX_JOBS)
+            self._threads = anyio.CapacityLimiter(self._connections)
         async with anyio.create_task_group() as group:
             await group.start(fire_when_cancelled)
             # A thread cannot be cancelled: it is always waited for, and the abort ends it.
@@ -155,7 +191,10 @@ class HttpTransport:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=self._timeout,
-                limits=httpx.Limits(max_connections=MAX_JOBS, max_keepalive_connections=8),
+                limits=httpx.Limits(
+                    max_connections=API_CONNECTIONS,
+                    max_keepalive_connections=API_IDLE_CONNECTIONS,
+                ),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip"},
             )

@@ -537,23 +537,56 @@ def test_a_kept_connection_that_dies_on_the_next_request_is_replaced_once() -> N
         assert [seen.connection for seen in server.requests] == [1, 1, 2]
 
 
-def test_many_streams_run_at_once() -> None:
-    count = 20
-    together = threading.Barrier(count)
+def _stream_many(url: str, count: int, judge: Callable[[Head], Sink | None]) -> None:
+    """Stream the same address `count` times at once, twice, over at most 20 connections."""
+
+    async def main() -> None:
+        transport = HttpTransport(connections=20)
+        try:
+            for _ in range(2):
+                async with anyio.create_task_group() as group:
+                    for _ in range(count):
+                        group.start_soon(transport.stream, url, {}, judge)
+        finally:
+            await transport.aclose()
+
+    anyio.run(main)
+
+
+def test_as_many_streams_as_allowed_run_at_once_and_keep_their_connections() -> None:
+    together = threading.Barrier(20)
 
     def on_head(_: Head) -> Sink | None:
         together.wait(20)
         return Taken().take
 
     with serve([Send(reply(200, BODY))]) as server:
+        _stream_many(server.url(), 20, on_head)
+        assert server.connections == 20
+        assert len(server.requests) == 40
 
-        async def main(transport: HttpTransport) -> None:
-            async with anyio.create_task_group() as group:
-                for _ in range(count):
-                    group.start_soon(transport.stream, server.url(), {}, on_head)
 
-        using(main)
-        assert server.connections == count
+def test_more_streams_than_allowed_wait_for_their_turn() -> None:
+    lock = threading.Lock()
+    running, most = 0, 0
+
+    def on_head(_: Head) -> Sink | None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        return on_body
+
+    def on_body(_: memoryview | bytes) -> None:
+        nonlocal running
+        with lock:
+            running -= 1
+
+    with serve([Send(reply(200, BODY))]) as server:
+        _stream_many(server.url(), 100, on_head)
+        assert server.connections <= 20
+        assert len(server.requests) == 200
+    assert 1 <= most <= 20
 
 
 def test_a_refused_port_is_unreachable() -> None:

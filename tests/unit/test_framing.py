@@ -1,6 +1,5 @@
 """Heads and bodies cut out of a stream, whatever the pieces in which it comes."""
 
-import io
 from contextlib import suppress
 
 import pytest
@@ -10,32 +9,57 @@ from hypothesis import strategies as st
 from civsync.wire.framing import HEAD_BYTES, Body, CutError, FramingError, read_head
 
 
-class Trickle(io.RawIOBase):
-    """A stream that comes in pieces of the given sizes, then of one byte."""
+class Trickle:
+    """A stream that comes in pieces of the given sizes, then of one byte.
+
+    Before each piece there is nothing for a moment.
+    """
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         self._data = data
-        self._sizes = sizes
+        self._sizes = list(sizes)
+        self._there = 0
 
-    def readable(self) -> bool:
-        return True
+    def line(self, limit: int) -> bytes:
+        """The next line, however long it takes."""
+        while (line := self.line_now(limit)) is None:
+            pass
+        return line
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer comes
-        size = min(len(buffer), self._sizes.pop() if self._sizes else 1)
-        piece, self._data = self._data[:size], self._data[size:]
-        buffer[: len(piece)] = piece
+    def line_now(self, limit: int) -> bytes | None:
+        end = self._data.find(b"\n", 0, limit) + 1 or min(limit, len(self._data))
+        if self._there < end:
+            self._more()
+            return None
+        return self._take(end)
+
+    def read_now(self, view: memoryview) -> int | None:
+        if self._there == 0 and self._data:
+            self._more()
+            return None
+        piece = self._take(min(len(view), self._there))
+        view[: len(piece)] = piece
         return len(piece)
+
+    def _more(self) -> None:
+        size = self._sizes.pop() if self._sizes else 1
+        self._there = min(self._there + size, len(self._data))
+
+    def _take(self, count: int) -> bytes:
+        piece, self._data = self._data[:count], self._data[count:]
+        self._there -= count
+        return piece
 
 
 def received(data: bytes, sizes: list[int], room: int = 7) -> tuple[int, bytes]:
     """The status and the body of a reply that comes in these pieces."""
-    stream: io.BufferedReader = io.BufferedReader(Trickle(data, list(sizes)))
-    head = read_head(stream)
+    stream = Trickle(data, sizes)
+    head = read_head(stream.line)
     body = Body(stream, head)
     taken = bytearray()
     with memoryview(bytearray(room)) as view:
-        while count := body.read_into(view):
-            taken += view[:count]
+        while (count := body.read_now(view)) != 0:
+            taken += view[: count or 0]
     return head.status, bytes(taken)
 
 
@@ -80,7 +104,7 @@ def test_any_bytes_are_a_reply_or_are_refused_by_name(start: bytes, cut: int, re
 
 def test_repeated_headers_are_joined_and_text_is_decoded() -> None:
     data = b"HTTP/1.1 200 OK\r\nA: x\r\na:  y \r\nB: \xc3\xbc\r\nC: \xfc\r\nD:\r\n\r\n"
-    head = read_head(io.BufferedReader(Trickle(data, [])))
+    head = read_head(Trickle(data, []).line)
     assert head.fields == {"a": "x, y", "b": "ü", "c": "ü", "d": ""}
 
 
@@ -94,7 +118,7 @@ def test_repeated_headers_are_joined_and_text_is_decoded() -> None:
     ],
 )
 def test_a_connection_is_kept_only_if_the_peer_keeps_it(data: bytes, keeps: bool) -> None:
-    assert read_head(io.BufferedReader(Trickle(data, []))).keeps is keeps
+    assert read_head(Trickle(data, []).line).keeps is keeps
 
 
 def test_equal_lengths_twice_are_one() -> None:

@@ -73,7 +73,11 @@ def test_loopback_hosts_are_known(host: str) -> None:
     "host",
     ["10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "fe80::1",
      "fe80::1%eth0", "fd00::1", "::", "::ffff:10.0.0.1", "2130706433", "0x7f.1", "127.1", "router",
-     "nas.local", "metadata.google.internal", "10.1.2.3.", "0x7f000001"],
+     "nas.local", "metadata.google.internal", "10.1.2.3.", "0x7f000001", "0", "017700000001",
+     "0300.0250.0.1", "localhost..", "LOCALHOST.", "a.LOCALHOST", "nas.lan", "router.home.arpa",
+     "files.corp", "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::10.0.0.1",
+     "64:ff9b:1::10.0.0.1", "2002:7f00:1::", "2002:a00:1::1", "fec0::1", "ff02::1", "224.0.0.1",
+     "255.255.255.255", "198.18.0.1", "2001:db8::1", "::ffff:169.254.169.254", "fd00::1%eth0"],
 )  # fmt: skip
 def test_private_hosts_are_known_in_every_spelling(host: str) -> None:
     assert is_private(host)
@@ -82,7 +86,8 @@ def test_private_hosts_are_known_in_every_spelling(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     ["civitai.com", "a.r2.cloudflarestorage.com", "8.8.8.8", "2606:4700::1111", "1.example",
-     "localhost.evil.test"],
+     "localhost.evil.test", "civitai.com.", "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8",
+     "lan.example", "local.civitai.com"],
 )  # fmt: skip
 def test_public_hosts_are_public(host: str) -> None:
     assert not is_private(host)

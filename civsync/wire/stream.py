@@ -1,0 +1,161 @@
+"""Read a socket that never blocks, and wait for it apart from that.
+
+Whoever reads learns that nothing is there just now, can do something sensible with what
+it has, and then waits: so pieces are large where bytes come fast, none is held back where
+they come slowly, and the time spent on the peer is known. Heads come in lines, bodies go
+straight into the caller's buffer.
+"""
+
+import math
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, cast
+
+from civsync.core.limits import KIB
+from civsync.decide.floor import Floor
+
+_AHEAD: Final = 16 * KIB
+"""Bytes asked for where lines are read; no TLS record holds more."""
+
+
+class SlowError(Exception):
+    """The peer sends less than it must."""
+
+
+class Stream:
+    """What a connected socket sends. Raises what the socket raises.
+
+    `silence` is the longest wait for the next byte, in seconds.
+    """
+
+    def __init__(self, sock: socket.socket, *, silence: float) -> None:
+        self._sock = sock
+        self._read = _reader(sock)
+        self._silence = silence
+        self._ahead = bytearray()
+        """Read together with lines, and not taken yet."""
+        self._dry = False
+        self._failure: OSError | None = None
+        self._floor = Floor(0, silence)
+        self._received = 0
+        self._wants = select.POLLIN
+        self._poll = select.poll()
+        self._poll.register(sock, self._wants)
+
+    @property
+    def left_over(self) -> bool:
+        """Whether something was read that nobody has taken."""
+        return bool(self._ahead)
+
+    def demand(self, floor: Floor) -> None:
+        """From now on hold the peer to this floor."""
+        self._floor = floor
+        self._received = 0
+
+    def read_now(self, view: memoryview) -> int | None:
+        """Fill as much of `view` as there is; 0 at the end, None if there is nothing just now."""
+        if self._ahead:
+            piece = self._ahead[: len(view)]
+            view[: len(piece)] = piece
+            del self._ahead[: len(piece)]
+            return len(piece)
+        filled = 0
+        while filled < len(view):
+            try:
+                count = self._receive(view[filled:] if filled else view)
+            except OSError as error:
+                if filled == 0:
+                    raise
+                self._failure = error
+                return filled
+            if not count:
+                # An end or a failure that stands behind bytes is seen again by the next call.
+                return filled or count
+            filled += count
+        return filled
+
+    def line_now(self, limit: int) -> bytes | None:
+        """Return a line with its end, or at most `limit` bytes without one; None if none is whole.
+
+        At the end of the stream it is what is left.
+        """
+        while (end := self._ahead.find(b"\n", 0, limit) + 1) == 0 and len(self._ahead) < limit:
+            room = memoryview(bytearray(_AHEAD))
+            count = self._receive(room)
+            if count is None:
+                return None
+            if count == 0:
+                break
+            self._ahead += room[:count]
+        line = bytes(self._ahead[: end or limit])
+        del self._ahead[: len(line)]
+        return line
+
+    def line(self, limit: int, until: float) -> bytes:
+        """Return the next line as `line_now`, waiting for it until a time of the clock at most."""
+        while (line := self.line_now(limit)) is None:
+            if not self.wait(until - monotonic()):
+                raise TimeoutError
+        return line
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there may be something to read; false if nothing came in that time.
+
+        Without a time it is the longest silence, and then TimeoutError is raised. Raises
+        SlowError if the floor is broken.
+        """
+        if not self._dry:
+            return True
+        limit = self._silence if seconds is None else min(seconds, self._silence)
+        now = monotonic()
+        until = now + limit
+        while now < until:
+            if self._floor.left <= 0:
+                raise SlowError
+            patience = min(until - now, self._floor.left)
+            found = self._poll.poll(math.ceil(patience * 1000))
+            began, now = now, monotonic()
+            broken = self._floor.broken(self._received, now - began)
+            self._received = 0
+            if found and not broken:
+                self._dry = False
+                return True
+        if limit >= self._silence:
+            raise TimeoutError
+        return False
+
+    def _receive(self, view: memoryview) -> int | None:
+        """Read once; None, and dry, if there is nothing just now."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            count = self._read(view)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._rest(select.POLLIN)
+            return None
+        except ssl.SSLWantWriteError:
+            self._rest(select.POLLOUT)
+            return None
+        self._received += count
+        return count
+
+    def _rest(self, wants: int) -> None:
+        self._dry = True
+        if wants != self._wants:
+            self._wants = wants
+            self._poll.modify(self._sock, wants)
+
+
+def _reader(sock: socket.socket) -> Callable[[memoryview], int]:
+    """Return the shortest way to read into a view: it is gone tens of thousands of times."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return sock.recv_into
+
+    def read(view: memoryview) -> int:
+        # Typed as bytes, although with a buffer it is a count.
+        return cast("int", sock.read(len(view), view))
+
+    return read
