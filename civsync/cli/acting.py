@@ -17,7 +17,7 @@ from civsync.cli.options import Context
 from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url, state_dir
-from civsync.cli.wiring import Disk, open_wire
+from civsync.cli.wiring import Disk, Pull, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
@@ -35,7 +35,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What a sync is to do, and how: `chosen` is what is selected of the goal's lock."""
+    """What a sync is to do, and how: `chosen` is what is selected of the goal's lock.
+
+    A connection slower than `min_speed` bytes a second is given up; 0 for never.
+    """
 
     goal: Goal
     chosen: Chosen
@@ -43,6 +46,7 @@ class Orders:
     allowance: Allowance
     allow_prune: AllowPrune
     hash_all: bool
+    min_speed: int
     manner: Manner
 
 
@@ -110,7 +114,12 @@ async def _carry_out(
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url) if world.plan.fetches else None
     token = credentials.token if credentials else None
-    async with open_wire(api_url, token, display, account=context.account) as wire:
+    pull = Pull(
+        connections=orders.manner.connections,
+        limit_rate=orders.manner.limit_rate,
+        min_speed=orders.min_speed,
+    )
+    async with open_wire(api_url, token, display, account=context.account, pull=pull) as wire:
         source, transport = wire
         outside = Outside(
             source=source,

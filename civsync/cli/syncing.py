@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the flags of a sync said. `allow_prune` None means any number of files."""
+    """What the flags of a sync said. `allow_prune` None means any number of files.
+
+    `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second.
+    """
 
     mode: Mode
     groups: GroupWishes
@@ -44,6 +47,9 @@ class Wishes:
     new_root: bool
     offline: bool
     jobs: int
+    connections: int
+    limit_rate: int | None
+    min_speed: int
     hash_all: bool
     fail_fast: bool
 
@@ -100,8 +106,11 @@ def _act(
         allowance=allowance,
         allow_prune=AllowPrune(wishes.allow_prune),
         hash_all=wishes.hash_all,
+        min_speed=wishes.min_speed,
         manner=Manner(
             jobs=wishes.jobs,
+            connections=wishes.connections,
+            limit_rate=wishes.limit_rate,
             fail_fast=wishes.fail_fast,
             prune_first=wishes.prune_first,
             offline=wishes.offline,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from civsync.cli.settings import state_dir
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError
+from civsync.core.limits import DEFAULT_CONNECTIONS, MIN_SPEED
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.lockfile import hold_root
 from civsync.disk.parts import DiskParts
@@ -44,6 +45,15 @@ class Disk:
             self.ledger.commit(receipt)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """How hard bytes may be pulled; rates in bytes a second, see `HttpTransport`."""
+
+    connections: int = DEFAULT_CONNECTIONS
+    limit_rate: int | None = None
+    min_speed: int = MIN_SPEED
+
+
 def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
     """Open a root without writing anything; it need not exist yet.
 
@@ -55,7 +65,12 @@ def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
 
 @asynccontextmanager
 async def open_wire(
-    api_url: str, token: "Token | None", report: "Reporter", *, account: str | None = None
+    api_url: str,
+    token: "Token | None",
+    report: "Reporter",
+    *,
+    account: str | None = None,
+    pull: Pull | None = None,
 ) -> "AsyncIterator[tuple[CivitaiSource, HttpTransport]]":
     """Open source and transport; nothing is asked before somebody asks.
 
@@ -66,7 +81,13 @@ async def open_wire(
     from civsync.sources.civitai import CivitaiSource
     from civsync.wire.transport import HttpTransport
 
-    transport = HttpTransport(api_host=api_origin(api_url).host)
+    pull = pull or Pull()
+    transport = HttpTransport(
+        api_host=api_origin(api_url).host,
+        connections=pull.connections,
+        limit_rate=pull.limit_rate,
+        min_speed=pull.min_speed,
+    )
     try:
         yield (
             CivitaiSource(

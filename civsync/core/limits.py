@@ -116,13 +116,6 @@ HOST_PATIENCE_S: Final = 120.0
 DOWNLOAD_SPACING_S: Final = 0.001
 """Least time between two requests for downloads to one host: a thousand a second."""
 
-DEFAULT_CONNECTIONS: Final = 8
-MAX_CONNECTIONS: Final = 64
-"""Connections for bytes in all, over all files."""
-
-URL_CONNECTIONS: Final = 4
-"""Connections for one signed URL: storage hosts refuse more with 403 (civitai/civitai#2113)."""
-
 SEGMENTED_BYTES: Final = 32 * MIB
 """Least that must be missing of a file for more than one connection to be tried."""
 

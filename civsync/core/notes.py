@@ -43,6 +43,12 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             " retired before everything else is in place. The next sync without a failure"
             " retires them; with --prune-first they go first."
         ),
+        "paused": "You paused this download. It goes on when you resume it, or with the next sync.",
+        "resumed": "You let this download go on.",
+        "served-name": (
+            "Civitai offers the file under another name than the locked one, as it does when a"
+            " model was renamed. The bytes are the locked ones, and so is the name on your disk."
+        ),
         "token-withheld": ("The API address is not encrypted, so the API key is not sent there."),
     }
 )

@@ -22,8 +22,10 @@ class HostPace:
         self._free_at: dict[str, float] = {}
         self._rests_until: dict[str, float] = {}
 
-    def wait(self, host: str, now: float) -> float:
+    def wait(self, host: str, now: float, *, spacing: float | None = None) -> float:
         """Return 0.0 and take the slot if a request to `host` may go now.
+
+        The next one may follow after `spacing` seconds, if that is not the usual time.
 
         Otherwise return the seconds after which to ask again; nothing is taken then, so a
         pause that begins in the meantime is seen by everyone who waits.
@@ -31,7 +33,7 @@ class HostPace:
         ready = max(self._free_at.get(host, now), self._rests_until.get(host, now))
         if ready - now > _INSTANT:
             return ready - now
-        self._free_at[host] = now + self._spacing
+        self._free_at[host] = now + (self._spacing if spacing is None else spacing)
         return 0.0
 
     def pause(self, host: str, until: float) -> bool:

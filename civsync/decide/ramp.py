@@ -89,7 +89,8 @@ class Ramp:
     def _propose(self, now: float, lines: int, room: int, missing: int) -> int:
         more = min(room, lines)
         short = missing < self.rate * self._tuning.worthwhile
-        if more <= 0 or now < self._rests_until or short or self.rate >= self._tuning.enough:
+        measured = 0 < self.rate < self._tuning.enough
+        if more <= 0 or now < self._rests_until or short or not measured:
             return 0
         self._trial = self.rate, lines
         return more

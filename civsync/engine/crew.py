@@ -7,6 +7,7 @@ connections than they like, and that must cost neither bytes nor tries.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +24,10 @@ from civsync.engine.reception import (
     ReplacedError,
     StartOverError,
 )
+
+_REFUSALS: Final = 3
+_REFUSED_REST_S: Final = 1.0
+"""How often, and after what pause, a host that refuses the leader is asked while it serves others."""
 
 Pour = Callable[[Lease], Awaitable[None]]
 """Receives one lease; raises CivsyncError, or what a conversation raises."""
@@ -45,6 +50,7 @@ class Crew:
         self._group: TaskGroup | None = None
         self._helpers: list[anyio.CancelScope] = []
         self._changed = anyio.Event()
+        self._refusals = 0
         self.rate = 0.0
         """Bytes a second of one connection, as last measured."""
 
@@ -99,6 +105,10 @@ class Crew:
                 await self._receive(lease)
             except AloneError:
                 await self.alone()
+            except WireError as error:
+                if error.code is not Code.URL_EXPIRED or not self._helpers:
+                    raise
+                await self._step_back()
             except StartOverError:
                 await self.start_over()
                 message = "the server cannot go on from where the last try ended"
@@ -108,6 +118,20 @@ class Crew:
         """Forget all bytes, after everybody else is gone. Raises DiskError."""
         await self.alone()
         await run_sync(self.reception.restart)
+
+    async def _step_back(self) -> None:
+        """Wait where the address still serves others: it is not expired, but has too many.
+
+        A host may count a connection for a moment after it was closed; one that refuses
+        again and again allows no more than the others.
+        """
+        self._refusals += 1
+        if self._refusals < _REFUSALS:
+            with anyio.move_on_after(_REFUSED_REST_S):
+                await self._changed.wait()
+        else:
+            self._most = max(1, self.helpers)
+            await self._changed.wait()
 
     async def alone(self) -> None:
         """Send all helpers away for good, and wait until they are gone."""

@@ -107,7 +107,9 @@ class Downloads:
                         # Otherwise what is under way ends in order: its addresses are paid for.
                         group.cancel_scope.cancel()
 
-                for _ in range(min(self.jobs + _FINISHERS, len(self._items))):
+                # To stop at the first failure, what is done must be known before more begins.
+                workers = self.jobs + (0 if self.fail_fast else _FINISHERS)
+                for _ in range(min(workers, len(self._items))):
                     group.start_soon(worker)
             conducted.cancel_scope.cancel()
 
@@ -223,7 +225,7 @@ class Downloads:
         item.stage = Stage.PAUSED
         if item.scope is not None:
             item.scope.cancel()
-        self._note("paused", "paused", item)
+        self.work.report(Noted(code="paused", message="paused", path=item.path))
         return True
 
     def _resume(self, item: Item) -> bool:
@@ -232,7 +234,7 @@ class Downloads:
         item.stage = Stage.WAITING
         if item.scope is None:  # else it is not out of its last try yet, and queued then
             self._push(item)
-        self._note("resumed", "resumed", item)
+        self.work.report(Noted(code="resumed", message="resumed", path=item.path))
         return True
 
     def _cancel(self, item: Item) -> bool:
@@ -263,9 +265,6 @@ class Downloads:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
-
-    def _note(self, code: str, message: str, item: Item) -> None:
-        self.work.report(Noted(code=code, message=message, path=item.path))
 
 
 def _rank(item: Item) -> float:

@@ -176,6 +176,9 @@ class Fetcher:
                 )
             )
         check_payload(file, part, self._out.parts)
+        if reception.served_as not in ("", file.name):
+            message = f"Civitai offers it as {reception.served_as}; the lock names it {file.name}"
+            self._out.report(Noted(code="served-name", message=message, path=file.path))
         owned = self._publish(action, part)
         hold.release()
         return owned

@@ -6,7 +6,8 @@ import anyio
 class Lane:
     """The right to receive one file; entered for as long as bytes may come.
 
-    It may be entered before it is used, and is left once.
+    It may be taken before it is entered. After a failure it is kept, so that nobody else
+    begins before that is known to all; whoever took it leaves it then.
     """
 
     def __init__(self, lanes: anyio.Semaphore) -> None:
@@ -28,5 +29,6 @@ class Lane:
     async def __aenter__(self) -> None:
         await self.take()
 
-    async def __aexit__(self, *_: object) -> None:
-        self.leave()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.leave()

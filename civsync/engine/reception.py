@@ -12,6 +12,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.lock import LockedFile
 from civsync.core.wire import Head
+from civsync.decide.disposition import served_name
 from civsync.decide.pieces import Lease, Pieces, PieceTuning
 from civsync.decide.transfer import (
     Append,
@@ -31,13 +32,14 @@ class Reception:
     """What came in for one file, and who receives what of it; several threads share it.
 
     `pieced` says that the bytes are of more than one reply, or were there before, so that
-    they may be of two files.
+    they may be of two files. `served_as` is the name that the server gave, "" if none.
     """
 
     part: Part
     pieces: Pieces
     pieced: bool
     received: int = 0
+    served_as: str = ""
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -159,6 +161,7 @@ class Conversation(Glance):
                 return None
             case _:
                 assert_never(verdict)
+        self._reception.served_as = served_name(head.header("content-disposition")) or ""
         return self._write
 
     def _restart(self) -> None:

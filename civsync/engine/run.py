@@ -114,8 +114,9 @@ async def carry_out(
 ) -> Outcome:
     """Do what `plan` says and write the receipt, also when cancelled half-way.
 
-    `steered` is entered while files are downloaded, with what orders to that go to. What failed is in the outcome. Raises CivsyncError only if nothing failed but the
-    receipt could not be written; the ledger's notes stand in for it until the next run.
+    `steered` is entered while files are downloaded, with what orders to that go to. What
+    failed is in the outcome. Raises CivsyncError only if nothing failed but the receipt
+    could not be written; the ledger's notes stand in for it until the next run.
     """
     run = _Run(receipt, outside, manner, steered)
     try:

@@ -19,7 +19,7 @@ import anyio
 from civsync.core.catalog import RemoteModel
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, WireError
-from civsync.core.limits import ANSWER_BYTES, BATCH_IDS, MAX_ID, MIB, REDIRECTS
+from civsync.core.limits import ANSWER_BYTES, BATCH_IDS, MAX_ID, REDIRECTS
 from civsync.core.lock import LockedFile
 from civsync.core.questions import (
     AskModel,
@@ -35,7 +35,7 @@ from civsync.core.questions import (
     QuestionAnswer,
 )
 from civsync.core.secrets import Token
-from civsync.core.wire import HttpAnswer, HttpRequest, SignedUrl
+from civsync.core.wire import HttpAnswer, SignedUrl
 from civsync.decide.origins import api_origin
 from civsync.decide.redirects import Hop, bad_redirect
 from civsync.decide.replies import (
@@ -61,9 +61,6 @@ BATCH_SHA256S: Final = 10_000
 """Most hashes for one `POST /model-versions/by-hash/ids`."""
 
 _SHA256_DIGITS: Final = 64
-
-_PAGE_BYTES: Final = MIB
-"""Cap for an answer of the download route: a login page may be longer than an error."""
 
 
 @dataclass(slots=True)
@@ -259,9 +256,9 @@ class CivitaiSource:
 
     async def _follow(self, path: str) -> SignedUrl | Unfound:
         for _ in range(REDIRECTS + 1):
-            request = self._api.request(path, cap=_PAGE_BYTES)
+            request = self._api.request(path)
             found = read_download_answer(
-                await self._send_download(request),
+                await self._api.send_download(request),
                 asked=request.url,
                 api=self._api.origin,
                 token_sent=self._api.sends_token,
@@ -276,14 +273,6 @@ class CivitaiSource:
                 case _:
                     assert_never(found)
         raise bad_redirect(f"more than {REDIRECTS} redirects")
-
-    async def _send_download(self, request: HttpRequest) -> HttpAnswer:
-        try:
-            return await self._api.send(request)
-        except WireError as error:
-            if error.code is not Code.ANSWER_TOO_LARGE:
-                raise
-        raise bad_redirect("the download route answered with a large body instead of a redirect")
 
     async def _why_unfound(self, file: LockedFile) -> CivsyncError:
         """Tell a file that storage cannot find just now from one that is not served any more."""

@@ -14,9 +14,9 @@ import anyio
 from civsync import __version__
 from civsync.core.errors import CivsyncError, WireError
 from civsync.core.events import Noted, Paused
-from civsync.core.limits import API_PARALLEL, API_SPACING_S
+from civsync.core.limits import API_PARALLEL, API_SPACING_S, DOWNLOAD_SPACING_S
 from civsync.core.secrets import MASK, Token
-from civsync.core.wire import HttpAnswer, HttpRequest
+from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.decide.origins import Origin
 from civsync.decide.pace import HostPace
 from civsync.decide.retry import Again, GiveUp, decide, spell_seconds
@@ -134,6 +134,24 @@ class ApiCaller:
                 await self._clock.sleep(delay)
             answer = await self._transport.ask(request)
         return self._masked(answer)
+
+    async def send_download(self, request: HttpRequest) -> HttpAnswer:
+        """Ask the download route once, unless the host rests. Raises WireError.
+
+        Goes the way of the bytes, since every file of a run asks here. Of a long body the
+        first ERROR_BODY_BYTES come back.
+        """
+        found: list[Head] = []
+
+        def judge(head: Head) -> None:
+            found.append(head)
+
+        while delay := self._pace.wait(
+            self.origin.host, self._clock.monotonic(), spacing=DOWNLOAD_SPACING_S
+        ):
+            await self._clock.sleep(delay)
+        body = await self._transport.stream(request.url, request.headers, judge)
+        return self._masked(HttpAnswer(head=found[-1], body=body))
 
     def _masked(self, answer: HttpAnswer) -> HttpAnswer:
         """Take the token out of a body that repeats it, before any of it reaches a message."""

@@ -1,5 +1,7 @@
 """`civsync sync`: make the root hold what the lock says, and nothing stale."""
 
+from typing import NamedTuple
+
 import click
 
 from civsync.cli.groups import group_options
@@ -7,7 +9,20 @@ from civsync.cli.in_step import find_in_step, tell_in_step
 from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.settings import in_ci
 from civsync.core.groups import GroupWishes
-from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
+from civsync.core.limits import (
+    DEFAULT_CONNECTIONS,
+    DEFAULT_JOBS,
+    MAX_CONNECTIONS,
+    MAX_JOBS,
+    MIN_SPEED,
+)
+from civsync.documents.sizes import parse_rate
+
+
+class Rate(NamedTuple):
+    """Bytes a second that a flag named; None for no limit."""
+
+    bytes: int | None
 
 
 def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -19,6 +34,11 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
     if not value.isdecimal():
         raise click.BadParameter(f"{value!r} is neither a number of files nor `all`.")
     return int(value)
+
+
+def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate | None:
+    """Read "20M" or "none"; None without the flag."""
+    return None if value is None else Rate(parse_rate(value))
 
 
 @click.command()
@@ -60,6 +80,28 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
     help="Files to download at the same time.",
 )
 @click.option(
+    "--connections",
+    type=click.IntRange(1, MAX_CONNECTIONS),
+    default=DEFAULT_CONNECTIONS,
+    show_default=True,
+    envvar="CIVSYNC_CONNECTIONS",
+    help="Connections over all files; one file has up to 4 where that makes it faster.",
+)
+@click.option(
+    "--limit-rate",
+    callback=_rate,
+    metavar="RATE",
+    envvar="CIVSYNC_LIMIT_RATE",
+    help="Receive at most this much a second, over all files: 20M, 500K.",
+)
+@click.option(
+    "--min-speed",
+    callback=_rate,
+    metavar="RATE",
+    envvar="CIVSYNC_MIN_SPEED",
+    help="Give a connection up that is slower for 30 s (1 KiB/s unless said; 0 for never).",
+)
+@click.option(
     "--verify",
     type=click.Choice(["changed", "all"]),
     default="changed",
@@ -90,6 +132,9 @@ def command(
     new_root: bool,
     offline: bool,
     jobs: int,
+    connections: int,
+    limit_rate: Rate | None,
+    min_speed: Rate | None,
     verify: str,
     keep_going: bool,
     fail_fast: bool,
@@ -131,6 +176,9 @@ def command(
         new_root=new_root,
         offline=offline,
         jobs=jobs,
+        connections=connections,
+        limit_rate=limit_rate.bytes if limit_rate else None,
+        min_speed=MIN_SPEED if min_speed is None else min_speed.bytes or 0,
         hash_all=verify == "all",
         fail_fast=failing == "fail_fast",
     )

@@ -1,0 +1,85 @@
+"""A dead host is found out once, for all files, and one that comes back is found again."""
+
+import pytest
+
+from civsync.core.codes import Code
+from civsync.core.errors import RegistryError, WireError
+from civsync.decide.circuit import TRIP, Circuit
+
+HOST = "store.test"
+REFUSED = WireError(Code.UNREACHABLE, "refused", subject="https://store.test")
+
+
+def fail(circuit: Circuit, times: int, *, now: float = 0.0) -> None:
+    for _ in range(times):
+        circuit.failed(HOST, REFUSED, now)
+
+
+def test_a_host_that_works_is_asked_freely() -> None:
+    circuit = Circuit()
+    fail(circuit, TRIP - 1)
+    circuit.succeeded(HOST)
+    fail(circuit, TRIP - 1)
+    assert [circuit.wait(HOST) for _ in range(9)] == [0.0] * 9
+
+
+def test_after_some_failures_in_a_row_one_at_a_time_looks_whether_it_is_back() -> None:
+    circuit = Circuit()
+    fail(circuit, TRIP)
+    assert circuit.wait(HOST) == 0.0
+    assert circuit.wait(HOST) > 0
+    circuit.failed(HOST, REFUSED, 1.0)
+    assert circuit.wait(HOST) == 0.0
+    assert circuit.wait(HOST) > 0
+    circuit.succeeded(HOST)
+    assert [circuit.wait(HOST) for _ in range(3)] == [0.0] * 3
+
+
+def test_who_looked_and_was_cancelled_lets_another_look() -> None:
+    circuit = Circuit()
+    fail(circuit, TRIP)
+    assert circuit.wait(HOST) == 0.0
+    circuit.left(HOST)
+    assert circuit.wait(HOST) == 0.0
+
+
+def test_a_host_from_which_nothing_came_for_long_is_dead_for_everybody() -> None:
+    circuit = Circuit(patience=120)
+    fail(circuit, TRIP, now=0)
+    fail(circuit, 3, now=119)
+    assert circuit.wait(HOST) == 0.0
+    circuit.failed(HOST, REFUSED, 120)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(WireError) as caught:
+            circuit.wait(HOST)
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+    assert errors[0].code is Code.UNREACHABLE
+    assert HOST in errors[0].message
+    assert errors[0].data["failures"] == TRIP + 4
+
+
+def test_other_hosts_do_not_suffer() -> None:
+    circuit = Circuit(patience=0)
+    fail(circuit, TRIP)
+    assert circuit.wait("other.test") == 0.0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WireError(Code.URL_EXPIRED, "expired"),
+        WireError(Code.REPLY_MALFORMED, "nonsense"),
+        RegistryError(Code.QUOTA, "too much"),
+    ],
+    ids=lambda error: str(error.code),
+)
+def test_failures_that_say_nothing_of_the_host_do_not_count(
+    error: WireError | RegistryError,
+) -> None:
+    circuit = Circuit(patience=0)
+    for _ in range(TRIP * 3):
+        circuit.failed(HOST, error, 0.0)
+    assert circuit.wait(HOST) == 0.0
+    assert circuit.wait(HOST) == 0.0
