@@ -172,6 +172,7 @@ def test_a_small_reply_comes_whole_whatever_its_status(world: World, status: int
     assert (found, body, head.media_type) == (status, b'{"a":1}', "application/json")
 
 
+@pytest.mark.fault("4.2/json", "huge")
 def test_an_answer_above_its_cap_is_refused(world: World) -> None:
     world.says(200, b'{"a":1}', {})
     with pytest.raises(WireError) as caught:

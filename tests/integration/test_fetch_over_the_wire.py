@@ -249,7 +249,7 @@ def test_a_transfer_that_stands_still_goes_on_over_a_new_connection() -> None:
     stalled: list[Step] = [Send(reply(200, DATA[:HALF], length=SIZE)), Pause()]
     with serve(stalled, rest_of(DATA, HALF)) as server:
         world = wired(server, PATH, DATA)
-        world.read_timeout = 0.2
+        world.read_timeout = 0.5
         assert codes_of(world.sync()) == {}
     assert world.tree == {PATH: DATA}
     assert world.retried == [Code.TIMED_OUT]
@@ -616,3 +616,18 @@ def test_a_public_host_does_not_lead_into_somebodys_network(
             assert codes_of(world.sync()) == {PATH: Code.BAD_REDIRECT}
             assert [seen.target for seen in proxy.requests] == ["storage.test:443"]
             assert len(server.requests) == 1
+
+
+@pytest.mark.fault("4.1/surroundings", "proxy")
+def test_what_is_excluded_from_the_proxy_is_not_asked_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serve([Send(reply(407))]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
+        for excluded, asked in (("", TRANSFER_ATTEMPTS), ("invalid", 0), ("b.test,.invalid", 0)):
+            monkeypatch.setenv("NO_PROXY", excluded)
+            proxy.requests.clear()
+            world = wired(proxy, PATH, DATA)
+            world.source.storage = "https://storage.invalid"
+            assert codes_of(world.sync()) == {PATH: Code.UNREACHABLE}
+            assert len(proxy.requests) == asked, excluded

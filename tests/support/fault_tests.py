@@ -21,6 +21,8 @@ REAL_PARTS: Final = frozenset(
 )
 """A module that imports one of these runs the command line or moves bytes over sockets."""
 
+_MARKER: Final = "pytest.mark.fault"
+
 HEAD: Final = """\
 # Faults and their tests
 
@@ -50,7 +52,12 @@ class Marked:
 
 def marked_tests(folder: Path = TESTS) -> list[Marked]:
     """Return every use of the marker below `folder`, in the order of files and lines."""
-    return [each for path in sorted(folder.rglob("test_*.py")) for each in _of_file(path, folder)]
+    return [
+        each
+        for path in sorted(folder.rglob("test_*.py"))
+        if _MARKER in (source := path.read_text(encoding="utf-8"))
+        for each in _in_source(source, path.relative_to(folder).as_posix())
+    ]
 
 
 def complaints(marked: Sequence[Marked], rows: Sequence[Row] = ROWS) -> list[str]:
@@ -82,7 +89,7 @@ def render(marked: Sequence[Marked], rows: Sequence[Row] = ROWS) -> str:
         for row in rows:
             if not row.id.startswith(f"{section}/"):
                 continue
-            text += f"\n### {row.id}\n\n{_capital(row.happens)}: {row.required}.\n\n"
+            text += f"\n### {row.id}\n\n{_capital(row.happens)}. {_capital(row.required)}.\n\n"
             for name in row.faults:
                 tests = [
                     f"`{each.file}::{each.test}`"
@@ -93,9 +100,8 @@ def render(marked: Sequence[Marked], rows: Sequence[Row] = ROWS) -> str:
     return text
 
 
-def _of_file(path: Path, folder: Path) -> Iterator[Marked]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    file = path.relative_to(folder).as_posix()
+def _in_source(source: str, file: str) -> Iterator[Marked]:
+    tree = ast.parse(source)
     real = file.partition("/")[0] in REAL_FOLDERS and not REAL_PARTS.isdisjoint(_imports(tree))
     owners = {
         id(decorator): node.name
@@ -105,9 +111,7 @@ def _of_file(path: Path, folder: Path) -> Iterator[Marked]:
     }
     calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Attribute) and node.attr == "fault"):
-            continue
-        if ast.unparse(node) != "pytest.mark.fault":
+        if not isinstance(node, ast.Attribute) or ast.unparse(node) != _MARKER:
             continue
         call = calls.get(id(node))
         words = [] if call is None else [each for each in call.args if _is_text(each)]
