@@ -101,6 +101,7 @@ def without_network() -> list[str]:
     return words
 
 
+@pytest.mark.slow  # a process of its own
 @pytest.mark.fault("4.1/no-connection", "unreachable")
 def test_without_a_route_no_host_is_reached_by_either_way() -> None:
     script = """
@@ -135,24 +136,27 @@ def test_a_registry_that_cannot_be_reached_is_a_failure_to_try_again_later(tmp_p
         "port": ([], f"http://127.0.0.1:{refused_port()}"),
         "route": (without_network(), "https://192.0.2.1"),
     }
-    running = {}
-    for name, (before, url) in cases.items():
-        project = Project(tmp_path / name, url)
-        project.write("model: 1")
-        running[name] = subprocess.Popen(
-            [*before, *command("lock")],
-            cwd=project.folder,
-            env=project.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    for name, process in running.items():
-        _, err = process.communicate(timeout=100)
-        assert process.returncode == 75, (name, err)
-        assert "[unreachable]" in err, name
-        assert err.count("trying again in") == 5, name
-        assert not (tmp_path / name / "civsync.lock").exists()
+    with ExitStack() as stack:
+        running = {}
+        for name, (before, url) in cases.items():
+            project = Project(tmp_path / name, url)
+            project.write("model: 1")
+            running[name] = stack.enter_context(
+                subprocess.Popen(
+                    [*before, *command("lock")],
+                    cwd=project.folder,
+                    env=project.environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        for name, process in running.items():
+            _, err = process.communicate(timeout=100)
+            assert process.returncode == 75, (name, err)
+            assert "[unreachable]" in err, name
+            assert err.count("trying again in") == 5, name
+            assert not (tmp_path / name / "civsync.lock").exists()
 
 
 # --- TLS ------------------------------------------------------------------------------
