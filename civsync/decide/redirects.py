@@ -68,9 +68,10 @@ def check_redirect(asked: str, location: str) -> str:
     """Return where a redirect of a storage host leads, as an absolute URL without fragment.
 
     Raises WireError bad-redirect for another scheme than http(s), for http after https, for
-    user names in URLs, and for private or loopback hosts unless `asked` is on one itself
-    (server-side request forgery; InvokeAI and apt refuse the same). Only addresses and
-    names that are written out are judged: nothing is looked up.
+    user names in URLs, for another port than the usual one after the usual one, and for
+    private or loopback hosts unless `asked` is on one itself (server-side request forgery;
+    InvokeAI and apt refuse the same). Only addresses and names that are written out are
+    judged: nothing is looked up.
     """
     subject = subject_of(asked)
     if not location or len(location) > _LONGEST or _has_control(location):
@@ -94,6 +95,8 @@ def check_redirect(asked: str, location: str) -> str:
     if is_private(target.host) and not is_private(source.host):
         message = f"a redirect leads to the private address {target.host}"
         raise bad_redirect(message, subject=subject)
+    if target.port != DEFAULT_PORTS[target.scheme] and source.port == DEFAULT_PORTS[source.scheme]:
+        raise bad_redirect(f"a redirect leads to the odd port of {target}", subject=subject)
     return parts._replace(fragment="").geturl()
 
 

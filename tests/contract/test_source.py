@@ -338,6 +338,7 @@ def test_each_file_has_its_own_address(bench: Bench) -> None:
     _run(bench, work)
 
 
+@pytest.mark.fault("4.2/upstream", "deleted")
 @pytest.mark.parametrize(
     ("version_id", "file_id", "code"),
     [(12, 999, Code.GONE), (999, 121, Code.GONE), (11, 121, Code.GONE), (31, 31, Code.ARCHIVED)],

@@ -126,6 +126,7 @@ def test_without_a_sink_the_body_is_returned(world: World) -> None:
     assert stream(world, lambda _: None) == b'{"error":"Forbidden"}'
 
 
+@pytest.mark.fault("4.2/credentials", "on redirect")
 def test_a_redirect_is_returned_and_not_followed(world: World) -> None:
     world.says(307, b"", {"Location": "http://127.0.0.1:1/elsewhere"})
     taken = Taken()
@@ -171,6 +172,7 @@ def test_a_small_reply_comes_whole_whatever_its_status(world: World, status: int
     assert (found, body, head.media_type) == (status, b'{"a":1}', "application/json")
 
 
+@pytest.mark.fault("4.2/json", "huge")
 def test_an_answer_above_its_cap_is_refused(world: World) -> None:
     world.says(200, b'{"a":1}', {})
     with pytest.raises(WireError) as caught:

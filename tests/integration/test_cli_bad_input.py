@@ -310,6 +310,11 @@ BAD_ANSWERS = [
     pytest.param(as_json(b"\xff\xfe{}"), Code.REPLY_MALFORMED, id="not UTF-8"),
     pytest.param(as_json(b'{"items": NaN}'), Code.REPLY_MALFORMED, id="NaN"),
     pytest.param(as_json(b'{"id": ' + b"9" * 5000 + b"}"), Code.REPLY_MALFORMED, id="big number"),
+    pytest.param(
+        as_json(b'{"items": [], "items": [], "metadata": {}}'),
+        Code.REPLY_MALFORMED,
+        id="a key twice",
+    ),
     pytest.param(as_json(b"[]"), Code.REPLY_MALFORMED, id="a list"),
     pytest.param(as_json(b'{"items": {"a": 1}}'), Code.REPLY_MALFORMED, id="items is a mapping"),
     pytest.param(items("model"), Code.REPLY_MALFORMED, id="a model is text"),
@@ -354,6 +359,10 @@ async def resolved(served: Served, *entries: Entry, cap: int = 2**20) -> Resolut
         await transport.aclose()
 
 
+@pytest.mark.fault("4.1/malformed", "header flood", "bad status line")
+@pytest.mark.fault("4.1/cut", "truncated")
+@pytest.mark.fault("4.2/json", "deep", "duplicate keys", "NaN", "5,000 digits", "wrong types")
+@pytest.mark.fault("4.2/page", "login page")
 @pytest.mark.parametrize(("action", "code"), BAD_ANSWERS)
 def test_a_bad_answer_is_a_temporary_failure_with_a_code(action: Action, code: Code) -> None:
     with serve(Registry()) as served:
@@ -364,6 +373,7 @@ def test_a_bad_answer_is_a_temporary_failure_with_a_code(action: Action, code: C
     assert caught.value.exit == 75
 
 
+@pytest.mark.fault("4.2/json", "huge")
 def test_a_huge_answer_is_not_read_to_its_end() -> None:
     registry = Registry()
     registry.add_model("huge", id=1).add_version().add_file()
@@ -374,6 +384,7 @@ def test_a_huge_answer_is_not_read_to_its_end() -> None:
         assert caught.value.code is Code.ANSWER_TOO_LARGE
 
 
+@pytest.mark.fault("4.1/retry-after", "503", "huge")
 def test_a_server_that_wants_a_long_rest_ends_the_run_with_the_time(tmp_path: Path) -> None:
     registry = Registry()
     registry.add_model("kept", id=1).add_version("v1").add_file()
@@ -391,6 +402,8 @@ def test_a_server_that_wants_a_long_rest_ends_the_run_with_the_time(tmp_path: Pa
         assert (project.lock.read_bytes(), project.files()) == before
 
 
+@pytest.mark.fault("4.2/json", "deep", "wrong types")
+@pytest.mark.fault("4.2/page", "login page")
 @pytest.mark.slow
 def test_answers_that_spoil_a_lock_run_leave_lock_and_root_as_they_are(tmp_path: Path) -> None:
     """Side by side, since each waits for the tries after the first."""

@@ -292,6 +292,7 @@ def test_an_upgrade_of_one_entry_leaves_the_others(latest: World, name: str) -> 
 # --- alarms -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.2/upstream", "hash changed")
 @pytest.mark.parametrize("words", [("--upgrade",), ("-P", str(TRACKED)), ("-U", "--dry-run")])
 def test_another_content_under_one_file_id_is_an_alarm_and_writes_nothing(
     latest: World, words: tuple[str, ...]
@@ -387,6 +388,7 @@ def test_early_access_is_waited_for_and_taken_when_it_is_over(latest: World) -> 
     assert latest.file().version_id == NEW
 
 
+@pytest.mark.fault("4.2/upstream", "early access")
 def test_early_access_that_is_to_fail_fails(latest: World) -> None:
     add_early_version(latest)
     latest.project.write(

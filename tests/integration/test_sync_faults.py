@@ -112,6 +112,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Sy
         yield shop, shop.sync()
 
 
+@pytest.mark.fault("4.2/upstream", "deleted", "early access")
 @pytest.mark.parametrize(("name", "code", "status", "hint"), REFUSALS, ids=str)
 def test_each_refusal_has_its_code_its_status_and_what_helps(
     refused: tuple[Shop, Synced], name: str, code: str, status: int, hint: str
@@ -131,6 +132,7 @@ def test_refusals_of_several_kinds_are_partial_and_the_others_are_in_place(
     assert len(ended.failed) == len(REFUSALS)
 
 
+@pytest.mark.fault("4.2/upstream", "early access")
 def test_a_refusal_that_will_not_change_is_asked_for_once(refused: tuple[Shop, Synced]) -> None:
     shop, _ = refused
     for name in ("login", "disabled", "early", "archived", "unpublished", "region"):
@@ -160,6 +162,7 @@ def test_a_used_up_quota_stops_all_downloads(shop: Shop, jobs: str, asked: int) 
     assert shop.sync().done == {"fetched": 10}
 
 
+@pytest.mark.fault("4.1/retry-after", "429", "503", "seconds", "date")
 def test_pauses_that_servers_ask_for_are_kept_and_the_run_heals(shop: Shop) -> None:
     one, two, three = models = shop.offer(SIZE, SIZE, SIZE)
     shop.locked(*models)
@@ -206,6 +209,15 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Syn
         yield shop, shop.sync("--jobs", "12")
 
 
+@pytest.mark.fault("4.1/cut", "reset", "truncated", "empty reply")
+@pytest.mark.fault("4.1/no-length", "early close")
+@pytest.mark.fault("4.1/malformed", "bad status line")
+@pytest.mark.fault("4.1/server-error", "5xx")
+@pytest.mark.fault("4.2/200-for-range", "200")
+@pytest.mark.fault("4.2/wrong-range", "another total", "no range")
+@pytest.mark.fault("4.2/416", "not whole")
+@pytest.mark.fault("4.2/changed", "other bytes")
+@pytest.mark.fault("4.2/expired", "403")
 @pytest.mark.parametrize(
     ("name", "ranges"),
     [
@@ -274,6 +286,10 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Sy
         yield shop, ended
 
 
+@pytest.mark.fault("4.1/too-much", "endless body", "beyond the length")
+@pytest.mark.fault("4.2/page", "login page", "error JSON")
+@pytest.mark.fault("4.2/coded", "gzip")
+@pytest.mark.fault("4.2/redirect", "loop")
 @pytest.mark.parametrize(("name", "misdeed", "code"), REFUSED, ids=[row[0] for row in REFUSED])
 def test_a_body_that_is_not_the_file_is_named_and_gets_no_name(
     spoiled: tuple[Shop, Synced], name: str, misdeed: Misdeed, code: str
@@ -283,6 +299,7 @@ def test_a_body_that_is_not_the_file_is_named_and_gets_no_name(
     assert f"loras/{name}.safetensors" not in shop.tree
 
 
+@pytest.mark.fault("4.1/too-much", "endless body")
 def test_spoiled_bytes_win_over_all_other_failures_and_the_next_run_mends_them(
     spoiled: tuple[Shop, Synced],
 ) -> None:
@@ -305,6 +322,7 @@ def test_spoiled_bytes_win_over_all_other_failures_and_the_next_run_mends_them(
     shop.nothing_wrong_under_a_name()
 
 
+@pytest.mark.fault("4.2/expired", "403")
 def test_an_address_that_expires_in_the_middle_is_asked_for_again_and_the_part_kept(
     shop: Shop,
 ) -> None:
@@ -318,6 +336,7 @@ def test_an_address_that_expires_in_the_middle_is_asked_for_again_and_the_part_k
     assert ended.end["received"] == SIZE
 
 
+@pytest.mark.fault("4.2/changed", "other bytes")
 def test_a_part_of_another_file_costs_one_fresh_try(shop: Shop) -> None:
     (model,) = shop.stocked(SIZE)
     (shop.project.root / "loras/m0.safetensors").unlink()
@@ -330,6 +349,7 @@ def test_a_part_of_another_file_costs_one_fresh_try(shop: Shop) -> None:
     shop.nothing_wrong_under_a_name()
 
 
+@pytest.mark.fault("4.2/upstream", "hash changed")
 def test_a_file_that_changed_upstream_for_good_is_an_alarm_and_the_old_one_stays(
     shop: Shop,
 ) -> None:
@@ -374,6 +394,7 @@ def test_fail_fast_stops_at_the_first_and_keep_going_does_not(shop: Shop) -> Non
 TOKEN = "key-0123456789-zebra"
 
 
+@pytest.mark.fault("4.2/credentials", "on redirect")
 def test_a_key_is_checked_once_and_goes_to_the_api_alone(shop: Shop) -> None:
     shop.registry.tokens.add(TOKEN)
     models = shop.offer(*[SIZE] * 4)

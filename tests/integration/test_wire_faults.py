@@ -112,6 +112,7 @@ def refused_ask(*steps: Step, read_timeout: float = 20.0) -> WireError:
 # --- what is sent ---------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.2/quirks", "User-Agent", "GET, not HEAD")
 def test_nothing_is_sent_but_what_was_asked_for_and_who_we_are() -> None:
     with serve([Send(reply(200, BODY))]) as server:
         taken = Taken()
@@ -185,6 +186,7 @@ def raw_of(pieces: Pieces) -> bytes:
     return b"".join(framing + body for framing, body in pieces)
 
 
+@pytest.mark.fault("4.1/cut", "reset", "truncated", "chunks cut", "empty reply")
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["closed", "reset"])
 @pytest.mark.parametrize("pieces", [CHUNKED, SIZED], ids=["chunked", "sized"])
 def test_a_reply_cut_anywhere_leaves_a_prefix_and_an_error(pieces: Pieces, end: Step) -> None:
@@ -218,6 +220,7 @@ def test_every_byte_alone_is_as_good_as_all_at_once() -> None:
         assert bytes(taken.body) == BODY
 
 
+@pytest.mark.fault("4.1/no-length", "early close")
 def test_a_body_without_a_length_ends_with_the_connection_for_the_caller_to_count() -> None:
     with serve([Send(reply(200, BODY[:3], length=None)), Close()]) as server:
         taken = Taken()
@@ -225,6 +228,7 @@ def test_a_body_without_a_length_ends_with_the_connection_for_the_caller_to_coun
         assert bytes(taken.body) == BODY[:3]
 
 
+@pytest.mark.fault("4.1/too-much", "beyond the length")
 def test_bytes_beyond_the_length_are_not_the_body() -> None:
     with serve([Send(reply(200, BODY + b"more", length=len(BODY)))]) as server:
         taken = Taken()
@@ -232,6 +236,7 @@ def test_bytes_beyond_the_length_are_not_the_body() -> None:
         assert bytes(taken.body) == BODY
 
 
+@pytest.mark.fault("4.1/too-much", "endless body")
 def test_an_endless_body_ends_where_the_sink_says_so() -> None:
     full = IntegrityError(Code.SIZE_MISMATCH, "beyond the locked size")
     received = 0
@@ -249,11 +254,13 @@ def test_an_endless_body_ends_where_the_sink_says_so() -> None:
         assert received <= 2 * CHUNK_BYTES
 
 
+@pytest.mark.fault("4.1/cut", "truncated")
 def test_a_small_answer_that_is_cut_off_is_lost() -> None:
     error = refused_ask(Send(reply(200, b"{", length=50)), Close())
     assert error.code is Code.CONNECTION_LOST
 
 
+@pytest.mark.fault("4.1/cut", "reset", "empty reply")
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["closed", "reset"])
 def test_an_empty_reply_is_lost(end: Step) -> None:
     assert refused_stream(end)[0].code is Code.CONNECTION_LOST
@@ -263,6 +270,7 @@ def test_an_empty_reply_is_lost(end: Step) -> None:
 # --- nonsense -------------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.1/malformed", "bad status line", "two lengths", "negative length")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -288,6 +296,7 @@ def test_a_head_that_makes_no_sense_is_refused(raw: bytes) -> None:
     assert refused_ask(Send(raw), Close()).code is Code.REPLY_MALFORMED
 
 
+@pytest.mark.fault("4.1/malformed", "header flood", "bad status line")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -335,6 +344,7 @@ def test_interim_replies_are_passed_over() -> None:
         assert bytes(taken.body) == BODY
 
 
+@pytest.mark.fault("4.2/json", "huge")
 def test_a_small_answer_may_be_compressed_but_not_grow_beyond_its_cap() -> None:
     packed = gzip.compress(b"[" + b"1," * 50_000 + b"1]")
     step = Send(reply(200, packed, headers={"Content-Encoding": "gzip"}))
@@ -373,6 +383,7 @@ def judged(script: bytes, *, held: int) -> bytes:
     return bytes(part)
 
 
+@pytest.mark.fault("4.2/200-for-range", "200")
 def test_200_for_a_range_request_starts_again_from_zero() -> None:
     assert judged(reply(200, BODY), held=5) == BODY
 
@@ -402,6 +413,7 @@ def test_a_wrong_reply_writes_nothing(raw: bytes, code: Code) -> None:
 # --- silence and cancellation ---------------------------------------------------------
 
 
+@pytest.mark.fault("4.1/slow", "stall")
 def test_a_silent_server_times_out() -> None:
     error, taken = refused_stream(Send(reply(200, BODY[:4], length=16)), Pause(), read_timeout=0.2)
     assert error.code is Code.TIMED_OUT
@@ -589,6 +601,7 @@ def test_more_streams_than_allowed_wait_for_their_turn() -> None:
     assert 1 <= most <= 20
 
 
+@pytest.mark.fault("4.1/no-connection", "refused")
 def test_a_refused_port_is_unreachable() -> None:
     url = f"http://127.0.0.1:{refused_port()}/x"
     for attempt in (lambda: stream(url, Taken()), lambda: ask(url)):
@@ -598,6 +611,7 @@ def test_a_refused_port_is_unreachable() -> None:
         assert caught.value.retry
 
 
+@pytest.mark.fault("4.1/no-connection", "DNS failure")
 @pytest.mark.parametrize(
     "url",
     ["http://name.invalid/x", "ftp://127.0.0.1/x", "nonsense", "http://[broken/x", "http://a:b/x"],
@@ -612,6 +626,7 @@ def test_an_address_that_leads_nowhere_is_unreachable(url: str) -> None:
 # --- TLS ------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.1/tls", "SSL_CERT_FILE")
 def test_a_body_comes_over_tls(authority: trustme.CA) -> None:
     with serve([Send(reply(200, BODY))], tls=server_context(authority)) as server:
 
@@ -648,15 +663,18 @@ def _tls_failures(context: ssl.SSLContext) -> None:
             assert server.requests == []
 
 
+@pytest.mark.fault("4.1/tls", "unknown authority")
 def test_an_unknown_authority_is_refused_at_once() -> None:
     _tls_failures(server_context(trustme.CA()))
 
 
+@pytest.mark.fault("4.1/tls", "unknown authority", "SSL_CERT_FILE")
 @pytest.mark.usefixtures("authority")
 def test_an_unknown_authority_is_refused_although_another_is_trusted() -> None:
     _tls_failures(server_context(trustme.CA()))
 
 
+@pytest.mark.fault("4.1/tls", "wrong name")
 def test_a_certificate_for_another_name_is_refused(authority: trustme.CA) -> None:
     _tls_failures(server_context(authority, "civitai.com"))
 
@@ -669,6 +687,7 @@ def test_a_plain_server_on_a_tls_port_is_a_tls_failure() -> None:
             assert caught.value.code is Code.TLS_FAILED
 
 
+@pytest.mark.fault("4.1/tls", "SSL_CERT_FILE")
 @pytest.mark.parametrize("content", [None, "not a certificate"])
 def test_certificates_that_cannot_be_read_are_named(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -690,6 +709,7 @@ def test_certificates_that_cannot_be_read_are_named(
 # --- proxies --------------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.1/surroundings", "proxy")
 def test_https_goes_through_the_tunnel_of_a_proxy(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -716,6 +736,7 @@ def test_https_goes_through_the_tunnel_of_a_proxy(
         assert not any(b"proxy-auth" in seen.raw.lower() for seen in server.requests)
 
 
+@pytest.mark.fault("4.1/surroundings", "proxy")
 def test_plain_http_is_asked_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve([Send(reply(200, BODY))]) as proxy:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
@@ -724,6 +745,7 @@ def test_plain_http_is_asked_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> No
         assert [seen.target for seen in proxy.requests] == ["http://storage.test/x?y"] * 2
 
 
+@pytest.mark.fault("4.1/surroundings", "proxy")
 def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve([Send(reply(200, BODY))]) as server, serve([Send(reply(500))]) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
@@ -733,6 +755,7 @@ def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) ->
         assert len(server.requests) == 2
 
 
+@pytest.mark.fault("4.1/surroundings", "proxy")
 def test_a_proxy_that_refuses_is_an_unreachable_host(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve([Send(reply(407))]) as proxy:
         monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{proxy.port}")
@@ -743,6 +766,7 @@ def test_a_proxy_that_refuses_is_an_unreachable_host(monkeypatch: pytest.MonkeyP
             assert "secret" not in str(caught.value)
 
 
+@pytest.mark.fault("4.1/surroundings", "proxy")
 @pytest.mark.parametrize("setting", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://[x"])
 def test_a_proxy_of_another_kind_is_a_setting_to_correct(
     setting: str, monkeypatch: pytest.MonkeyPatch

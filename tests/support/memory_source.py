@@ -39,7 +39,8 @@ class MemorySource:
 
     `hidden` ids of models are shown by the single endpoints alone. `failures` maps a
     question, or a file id for `locate`, to the error to raise. `account` None is "no token".
-    `favorites` are those of the account; `downloads` put listings in order.
+    `favorites` are those of the account; `downloads` put listings in order. Files are at
+    `storage`, single ones `elsewhere`, by id.
     """
 
     models: dict[int, RemoteModel] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class MemorySource:
     favorites: set[int] = field(default_factory=set)
     downloads: dict[int, int] = field(default_factory=dict)
     storage: str = "https://storage.test"
+    elsewhere: dict[int, str] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
     located: Counter[int] = field(default_factory=Counter)
     _urls: dict[tuple[int, int], SignedUrl] = field(default_factory=dict)
@@ -135,7 +137,8 @@ class MemorySource:
             raise RegistryError(Code.GONE, f"version {key[0]} does not list file {key[1]}")
         self.located[file.file_id] += 1
         count = self.located[file.file_id]
-        self._urls[key] = SignedUrl(url=f"{self.storage}/{key[0]}/{key[1]}?signature={count}")
+        host = self.elsewhere.get(file.file_id, self.storage)
+        self._urls[key] = SignedUrl(url=f"{host}/{key[0]}/{key[1]}?signature={count}")
         return self._urls[key]
 
     async def check_login(self) -> str | None:

@@ -282,6 +282,7 @@ def test_a_redirect_to_the_bytes(origin: str, location: str, expected: str) -> N
         "https://printer/x",
         "https://nas.local/x",
         "https://metadata.google.internal/x",
+        "https://a.example.com:8443/x",
         "https://a.example.com:99999/x",
         "https://a.example.com:port/x",
         "https://[broken/x",
