@@ -11,12 +11,10 @@ and what the tests of this project need.
 
 import argparse
 import contextlib
-import os
-import platform
 import shutil
-import ssl
+import signal
 import statistics
-import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +22,12 @@ from pathlib import Path
 
 from transfer_lab import contestants
 from transfer_lab.contestants import Contestant, Run, aria2c, civsync, curl, knows, receive_only
-from transfer_lab.origins import NetworkPath, Origins, find_nginx, serve
+from transfer_lab.machine import describe_machine, require_programs
+from transfer_lab.origins import NetworkPath, Origins, serve
 from transfer_lab.shelf import MIB, Shelved, shelve, shelve_hollow
 
 GIB = 1024 * MIB
 MEGABYTE = 1_000_000
-NEEDED = {"nginx": "nginx", "aria2c": "aria2", "curl": "curl"}
-"""Programs, and the Debian packages that have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +69,10 @@ def main() -> None:
     unknown = [name for name in choice.rows if name not in ROWS]
     if unknown:
         parser.error(f"no such row: {', '.join(unknown)}")
-    _require_programs()
-    _describe_machine()
+    # Stopped in whatever way, it stops its servers and clients.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    require_programs()
+    print("\n".join(describe_machine()))
     for name in choice.rows or ROWS:
         with contextlib.ExitStack() as stack:
             memory, disk = (
@@ -169,6 +168,7 @@ def small(lab: Lab) -> None:
 def memory(lab: Lab) -> None:
     """1 GiB and 8 GiB (24 GiB with --big) of a sparse file, to a real disk: peak memory"""
     for size in (1, 8, 24) if lab.big else (1, 8):
+        _require_room(lab.disk, size * GIB)
         served = lab.disk / "files"
         served.mkdir()
         file = shelve_hollow(served, size * GIB)
@@ -237,6 +237,8 @@ def _shelved(
     lab: Lab, sizes: Sequence[int], path: NetworkPath | None = None
 ) -> Iterator[tuple[tuple[Shelved, ...], Origins]]:
     """Make files of these sizes in memory and serve them."""
+    # The files themselves, and one client's copy of them.
+    _require_room(lab.memory, 2 * sum(sizes))
     served = lab.memory / "files"
     served.mkdir()
     try:
@@ -256,36 +258,10 @@ def _served(lab: Lab, served: Path, path: NetworkPath | None = None) -> Iterator
         yield origins
 
 
-def _require_programs() -> None:
-    missing = [package for program, package in NEEDED.items() if not _has(program)]
-    if missing:
-        raise SystemExit(f"not installed: apt install {' '.join(missing)}")
-
-
-def _has(program: str) -> bool:
-    return bool(find_nginx() if program == "nginx" else shutil.which(program))
-
-
-def _describe_machine() -> None:
-    cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        cpu = next((line.partition(":")[2].strip() for line in lines if "model name" in line), cpu)
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    print(f"{os.cpu_count()} x {cpu}, {pages:.0f} GiB, {platform.system()} {platform.release()}")
-    versions = [
-        f"Python {platform.python_version()}",
-        _version([find_nginx() or "nginx", "-v"]),
-        _version(["aria2c", "--version"]),
-        _version(["curl", "--version"]),
-        ssl.OPENSSL_VERSION,
-    ]
-    print("; ".join(versions))
-
-
-def _version(words: list[str]) -> str:
-    done = subprocess.run(words, capture_output=True, check=False, text=True)
-    return " ".join((done.stdout or done.stderr).split("\n", 1)[0].split()[:3])
+def _require_room(place: Path, size: int) -> None:
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise SystemExit(f"{place.parent} has {free >> 20} MiB free, {size >> 20} MiB are needed")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ there, outside of the time that is taken.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from transfer_lab.shelf import Shelved, write_lock_of
 
 _MEASURED = str(Path(__file__).with_name("measured.py"))
 _RECEIVE_ONLY = str(Path(__file__).with_name("receive_only.py"))
+_SAID_BYTES = 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +56,11 @@ def run(contestant: Contestant, origins: Origins, folder: Path) -> Run:
     folder.mkdir(parents=True)
     report = folder.with_name("report.txt")
     origins.forget_requests()
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", _MEASURED, str(report), *contestant.words(folder)],
-        env={**_clean_environment(), **contestant.environment(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        said = (done.stdout[-4000:] + done.stderr[-4000:]).decode("utf-8", "replace")
-        raise SystemExit(f"{contestant.name} ended with {done.returncode}:\n{said}")
+    words = [sys.executable, "-I", "-S", _MEASURED, str(report), *contestant.words(folder)]
+    environment = {**_clean_environment(), **contestant.environment(folder)}
+    status, said = _call(words, environment)
+    if status:
+        raise SystemExit(f"{contestant.name} ended with {status}:\n{said}")
     wall, cpu, peak = map(float, report.read_text("ascii").split())
     for name, size in contestant.expected.items():
         found = (folder / name).stat().st_size if (folder / name).exists() else None
@@ -79,6 +76,25 @@ def run(contestant: Contestant, origins: Origins, folder: Path) -> Run:
         storage=storage,
         connections=connections,
     )
+
+
+def _call(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command to its end; return its status, and the end of what it said."""
+    with subprocess.Popen(
+        words,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            # The session holds what it started, too.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said[-_SAID_BYTES:].decode("utf-8", "replace")
 
 
 def civsync(origins: Origins, files: Sequence[Shelved], *flags: str, name: str = "") -> Contestant:
