@@ -112,9 +112,7 @@ def test_the_same_request_is_the_same_line_whatever_the_order_of_its_paths() -> 
         pytest.param(b'{"version":1,"request":"pause","paths":"all"}', id="a word for paths"),
         pytest.param(b'{"version":1,"request":"pause","paths":[]}', id="no paths"),
         pytest.param(b'{"version":1,"request":"cancel","paths":["../a"]}', id="a way out"),
-        pytest.param(
-            b'{"version":1,"request":"cancel","paths":["/etc/passwd"]}', id="absolute"
-        ),
+        pytest.param(b'{"version":1,"request":"cancel","paths":["/etc/passwd"]}', id="absolute"),
         pytest.param(b'{"version":1,"request":"cancel","paths":[""]}', id="an empty path"),
         pytest.param(b'{"version":1,"request":"cancel","paths":[1]}', id="a number for a path"),
         pytest.param(
