@@ -147,6 +147,8 @@ async def _until_signal(
             async for number in signals:
                 if stopped_by is not None:
                     # Every state on disk is one that a next run goes on from.
+                    for restore in context.before_exit:
+                        restore()
                     os._exit(128 + number)
                 stopped_by = number
                 context.output.talk("stopping; once more stops at once")

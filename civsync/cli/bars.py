@@ -1,10 +1,11 @@
 """The live display of a terminal: one line for the whole and one for each running file."""
 
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -40,7 +41,7 @@ class LiveBars:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._lock = threading.Lock()
-        self._progress: Progress | None = None
+        self._progress: _Rows | None = None
         self._whole: TaskID | None = None
         self._asking: TaskID | None = None
         self._hashing: TaskID | None = None
@@ -48,7 +49,7 @@ class LiveBars:
         self._tally = Tally()
 
     def __enter__(self) -> Self:
-        self._progress = Progress(
+        self._progress = _Rows(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             _Bytes(binary_units=True),
@@ -80,6 +81,12 @@ class LiveBars:
                 self._tally.take(event)
                 self._draw(progress, event)
         tell_common(event, self._output)
+
+    def hint(self, text: str) -> None:
+        """Show `text` above the bars, in place of the last one."""
+        if self._progress is not None:
+            self._progress.headline = Text(text, style="dim" if self._output.colored else "")
+            self._progress.refresh()
 
     def _draw(self, progress: Progress, event: Event) -> None:
         match event:
@@ -118,6 +125,17 @@ class LiveBars:
                 completed=self._tally.bytes_received,
                 total=self._tally.total - self._tally.bytes_found,
             )
+
+
+class _Rows(Progress):
+    """The bars, with a line above them if there is something to say."""
+
+    headline = Text("")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        if self.headline:
+            yield self.headline
+        yield from super().get_renderables()
 
 
 class _Bytes(DownloadColumn):

@@ -72,16 +72,20 @@ def _called(name: str, entries: Sequence[Entry], lock: Lock) -> list[Entry]:
 
 
 def _hint(name: str, entries: Sequence[Entry], lock: Lock) -> str:
-    if not entries:
-        return "The manifest has none."
+    keys = [entry.key for entry in entries]
     names = [file.model for locked, file in lock.files() if not locked.is_search]
-    known = [*names, *(entry.key for entry in entries)]
+    return suggestion(name, [*names, *keys], keys) or "The manifest has none."
+
+
+def suggestion(name: str, known: Sequence[str], keys: Sequence[str]) -> str:
+    """Return a hint for a name that names nothing: what was meant, or else which keys there are.
+
+    It is "" where there are none.
+    """
+    if not keys:
+        return ""
     folded = name.casefold()
     part_of = [each for each in known if len(folded) > 2 and folded in each.casefold()]
     meant = f"Did you mean `{part_of[0]}`?" if part_of else did_you_mean(name, known)
-    return meant or f"The entries are {_listed(entries)}."
-
-
-def _listed(entries: Sequence[Entry]) -> str:
-    keys = ", ".join(show(entry.key) for entry in entries[:_SHOWN])
-    return keys + (", …" if len(entries) > _SHOWN else "")
+    listed = ", ".join(show(key) for key in keys[:_SHOWN])
+    return meant or f"The entries are {listed}{', …' if len(keys) > _SHOWN else ''}."

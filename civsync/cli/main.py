@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "outdated": "Compare the lock with what Civitai shows today.",
     "audit": "Hold the lock against the policy and today's facts.",
     "auth": "Log in to Civitai, log out, or show who is logged in.",
+    "job": "Look at running syncs: pause, resume, cancel, prioritize, limit.",
     "explain": "Say what an error code means and what helps.",
     "schema": "Print a JSON Schema of civsync's documents.",
     "completion": "Print the completion script for a shell.",
@@ -66,12 +67,16 @@ HABITS: Final = {
     "scan": "Run `civsync audit`: it also says what Civitai's scans say today.",
     "why": "Run `civsync list PATH`: it says which entry wants a file, and why this one.",
     "sbom": "Run `civsync export --format cyclonedx`.",
+    "pause": "Run `civsync job pause`.",
+    "resume": "Run `civsync job resume`; a sync that has ended is gone on with by `civsync sync`.",
+    "cancel": "Run `civsync job cancel`.",
+    "jobs": "Run `civsync job list`.",
     "login": "Run `civsync auth login`.",
     "logout": "Run `civsync auth logout`.",
 }
 """Words that people bring from other tools, and what does that here."""
 
-SHOWING: Final = {"list", "diff", "export", "explain", "schema", "completion"}
+SHOWING: Final = {"list", "diff", "export", "job", "explain", "schema", "completion"}
 """Commands that only show something: whoever reads no further, as `head`, has what he wants."""
 
 YES: Final = {"1", "true", "t", "yes", "y", "on"}

@@ -27,6 +27,8 @@ class Context:
         self.command = ""
         self.account: str | None = None
         """Whose the API key is, once Civitai said so in this run."""
+        self.before_exit: list[Callable[[], None]] = []
+        """What to put right before the process ends without unwinding."""
 
     def take(self, values: dict[str, Any]) -> None:
         """Work in the flags of one level (the group's, then the command's)."""

@@ -53,6 +53,10 @@ class Display(Protocol):
         """Show one event."""
         ...
 
+    def hint(self, text: str) -> None:
+        """Show what the keys do just now, where keys and a live display are; "" for nothing."""
+        ...
+
     def __enter__(self) -> Self:
         """Begin."""
         ...
@@ -83,6 +87,9 @@ class _Plain:
 
     def __enter__(self) -> Self:
         return self
+
+    def hint(self, text: str) -> None:
+        """There is no place that could be redrawn."""
 
     def __exit__(
         self,

@@ -185,7 +185,7 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             ExitCode.PARTIAL,
         ),
         Code.NO_JOB: _user(
-            "Run `civsync job list`: it shows what is running.",
+            "See with `civsync job list` what is running; `civsync sync` starts a sync.",
             "An order was for a sync that is not running, has ended meanwhile, does not answer,"
             " or cannot be spoken to on this system.",
             ExitCode.REFUSED,

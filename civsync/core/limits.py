@@ -170,10 +170,13 @@ JOB_REASON_CHARS: Final = 500
 JOB_CONNECTIONS: Final = 8
 """Who may speak to a running sync at the same time; the others wait their turn."""
 
-JOB_IDLE_S: Final = 5.0
+JOB_BACKLOG: Final = 64
+"""Who may wait for a turn: one more is refused at once, and does not wait."""
+
+JOB_IDLE_S: Final = 3.0
 """A request, and the taking of its answer, that take longer end the conversation."""
 
-JOB_ANSWER_S: Final = 10.0
+JOB_ANSWER_S: Final = 8.0
 """How long `civsync job` waits for a running sync, which may be stopped or busy."""
 
 JOB_ACCEPT_PAUSE_S: Final = 1.0

@@ -1,11 +1,15 @@
 """Run civsync as a user does: in a folder of its own, and a process of its own if it matters."""
 
+import atexit
 import contextlib
+import functools
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,4 +160,13 @@ def clean_environment(folder: Path) -> dict[str, str]:
         if not name.startswith(("CIVSYNC_", "CIVITAI_")) and name not in _LEFT_OUT
     }
     environment["XDG_STATE_HOME"] = environment["XDG_CONFIG_HOME"] = str(folder / ".home")
+    environment["XDG_RUNTIME_DIR"] = _runtime_dir()
     return environment
+
+
+@functools.cache
+def _runtime_dir() -> str:
+    """Make one short folder for the sockets of this process's tests; pytest's are too long."""
+    folder = tempfile.mkdtemp(prefix="cs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

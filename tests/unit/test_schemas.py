@@ -85,6 +85,8 @@ EXPECTED = {
         "explain",
         "import",
         "init",
+        "job-list",
+        "job-order",
         "list",
         "lock",
         "lock-run",

@@ -1,0 +1,134 @@
+"""Let a person steer the sync that runs in this process: by `civsync job`, and by keys.
+
+Nothing here is needed for a sync: where no socket can be made, or there is no terminal, it
+runs all the same.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import assert_never
+
+import anyio
+
+from civsync.cli.job_folder import HAS_SOCKETS, place_for
+from civsync.cli.job_server import Respond, listening, serve
+from civsync.cli.keys import Keys, interrupt, watch_keys
+from civsync.cli.options import Context
+from civsync.cli.output import Output, show
+from civsync.cli.progress import Display
+from civsync.core.control import Cancel, Limit, Pause, Prioritize, Resume, TransferView
+from civsync.core.jobs import Answer, Declined, Download, Look, Obeyed, Request, RunningSync, Seen
+from civsync.core.lock import LockedFile
+from civsync.core.plan import Plan
+from civsync.disk.faults import shown
+from civsync.disk.root import Root
+from civsync.ports import Control
+
+
+@asynccontextmanager
+async def open_controls(
+    context: Context, display: Display, root: Root, control: Control, plan: Plan
+) -> AsyncIterator[None]:
+    """Take orders for the run of `plan` below `root`, an established one, while this lasts.
+
+    Does nothing for a plan without downloads. What the body raises is raised as it is.
+    """
+    if not plan.fetches:
+        yield
+        return
+    failure: Exception | None = None
+    async with contextlib.AsyncExitStack() as stack:
+        listener = None
+        place = place_for(root.root_id) if HAS_SOCKETS else None
+        if place is not None:
+            try:
+                listener = await stack.enter_async_context(listening(place))
+            except OSError as error:
+                _tell(context.output, f"{show(str(place))}: {error.strerror}")
+        elif HAS_SOCKETS:
+            _tell(context.output, "no folder for its socket is this user's alone")
+        async with anyio.create_task_group() as group:
+            if listener is not None:
+                group.start_soon(serve, listener, _responder(context, root, control, plan))
+            _start_keys(context, display, control, group)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+                failure = error
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _tell(output: Output, why: str) -> None:
+    if output.choice.verbose:
+        output.warn(f"`civsync job` will not find this sync: {why}")
+
+
+def _start_keys(
+    context: Context, display: Display, control: Control, group: anyio.abc.TaskGroup
+) -> None:
+    if os.name != "posix" or not context.output.live:
+        return
+    from civsync.cli.terminal import find_terminal
+
+    terminal = find_terminal()
+    if terminal is not None:
+        context.before_exit.append(terminal.restore)
+        keys = Keys(control, hint=display.hint, quit=interrupt)
+        group.start_soon(watch_keys, terminal, keys)
+
+
+def _responder(context: Context, root: Root, control: Control, plan: Plan) -> Respond:
+    """Return what answers requests: with how far the run is, or what an order changed."""
+    files = {action.want.path: action.want.file for action in plan.fetches}
+    started = int(time.time())
+
+    def respond(request: Request) -> Answer:
+        match request:
+            case Look():
+                return Seen(run=look())
+            case Prioritize(paths=paths) if not paths <= files.keys():
+                return Declined(reason="this sync does not download all of these")
+            case Pause(paths=paths) | Resume(paths=paths) | Cancel(paths=paths) if (
+                paths is not None and not paths <= files.keys()
+            ):
+                return Declined(reason="this sync does not download all of these")
+            case Pause() | Resume() | Cancel() | Prioritize() | Limit():
+                return Obeyed(changed=control.obey(request))
+            case _:
+                assert_never(request)
+
+    def look() -> RunningSync:
+        view = control.view()
+        return RunningSync(
+            root=shown(str(root.path)),
+            pid=os.getpid(),
+            started=started,
+            command=f"civsync {context.command}".rstrip(),
+            received=view.received,
+            limit_rate=view.limit_rate,
+            downloads=tuple(
+                _download(each, files[each.path]) for each in view.transfers if each.path in files
+            ),
+        )
+
+    return respond
+
+
+def _download(view: TransferView, file: LockedFile) -> Download:
+    return Download(
+        path=view.path,
+        entry=view.entry,
+        model=file.model,
+        model_id=file.model_id,
+        version_id=file.version_id,
+        size=view.size,
+        held=view.held,
+        stage=view.stage,
+        priority=view.priority,
+        connections=view.connections,
+    )
