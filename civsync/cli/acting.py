@@ -11,6 +11,7 @@ from typing import TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from civsync.cli.controls import open_controls
 from civsync.cli.credentials import find_credentials
 from civsync.cli.goal import Goal
 from civsync.cli.options import Context
@@ -130,7 +131,13 @@ async def _carry_out(
             clock=SystemClock(),
             report=display,
         )
-        return await carry_out(world.plan, world.receipt, outside, orders.manner)
+        return await carry_out(
+            world.plan,
+            world.receipt,
+            outside,
+            orders.manner,
+            lambda control: open_controls(context, display, disk.root, control, world.plan),
+        )
 
 
 async def _until_signal(

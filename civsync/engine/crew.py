@@ -27,7 +27,7 @@ from civsync.engine.reception import (
 
 _REFUSALS: Final = 3
 _REFUSED_REST_S: Final = 1.0
-"""How often, and after what pause, a host that refuses the leader is asked while it serves others."""
+"""How often, and after what pause, a host is asked that refuses the leader and serves others."""
 
 Pour = Callable[[Lease], Awaitable[None]]
 """Receives one lease; raises CivsyncError, or what a conversation raises."""

@@ -17,7 +17,6 @@ from civsync.core.codes import Code
 from civsync.core.disk import Digests, Owned, Stamp
 from civsync.core.errors import CivsyncError, DiskError, IntegrityError
 from civsync.core.events import FileStarted, Noted
-from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
@@ -136,7 +135,7 @@ class Fetcher:
         """
         need = file.size - reception.part.done.total
         others = sum(size - each.part.done.total for size, each in self._coming)
-        have = max(0, self._out.parts.free_bytes() - SPACE_MARGIN_BYTES - others) if need else 0
+        have = max(0, self._out.parts.free_bytes() - others) if need else 0
         if need > have:
             raise DiskError(
                 Code.NO_SPACE,
