@@ -44,10 +44,12 @@ class Hasher:
 
 
 class Follower:
-    """Hashes a file that grows, up to a frontier that its writer moves.
+    """Hashes a file that grows, in a thread that stays behind its writers.
 
-    `read` fills a buffer with what the file holds at an offset, and says how much that is.
-    A `small` file that grows in order is not read back. One thread may call the methods.
+    Bytes that are written just where the hash has come to are hashed from the writer's own
+    buffer, the others are read back: `read` fills a buffer with what the file holds at an
+    offset, and says how much that is. A `small` file has no thread. One thread at a time
+    may call the methods.
     """
 
     def __init__(self, read: Callable[[memoryview, int], int], *, small: bool = False) -> None:
@@ -56,29 +58,38 @@ class Follower:
         self._hasher = Hasher()
         self._changed = threading.Condition()
         self._frontier = 0
+        self._lent: memoryview | None = None
+        self._catching_up = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
 
     def wrote(self, data: memoryview | bytes, at: int) -> None:
-        """Offer bytes that were just written at `at`; they are hashed if it is their turn."""
-        if self._small and at == self._hasher.size:
-            self._hasher.update(data)
+        """Lend bytes that were just written at `at`, if it is their turn to be hashed.
+
+        They must stay as they are until the next call.
+        """
+        if self._small:
+            if at == self._hasher.size:
+                self._hasher.update(data)
+            return
+        with self._changed:
+            self._wait_while(lambda: self._lent is not None)
+            if 0 < at - self._hasher.size <= CHUNK_BYTES and self._thread is not None:
+                self._catching_up = True
+                self._changed.notify_all()
+                self._wait_while(lambda: self._hasher.size < at)
+                self._catching_up = False
+            if at == self._hasher.size and self._error is None:
+                self._lent = memoryview(data)
+                self._start()
 
     def advance(self, frontier: int) -> None:
         """Say that the bytes before `frontier` are written and stay as they are."""
-        if self._small:
-            # Hashed by whoever asks; a thread each would cost more.
-            self._frontier = frontier
-            return
         with self._changed:
             self._frontier = frontier
-            if self._thread is not None:
-                self._changed.notify()
-            elif frontier - self._hasher.size > CHUNK_BYTES and self._error is None:
-                self._stopping = False
-                self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
-                self._thread.start()
+            if not self._small and self._behind() >= CHUNK_BYTES and self._error is None:
+                self._start()
 
     def hashed(self) -> int:
         """How many bytes from the start were hashed; any thread may ask."""
@@ -105,18 +116,61 @@ class Follower:
         """Stop; nothing is read from here on."""
         self._stop()
 
+    def _start(self) -> None:
+        if self._thread is None:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
+            self._thread.start()
+        else:
+            self._changed.notify_all()
+
+    def _stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with self._changed:
+                self._stopping = True
+                self._changed.notify_all()
+            thread.join()
+
+    def _behind(self) -> int:
+        """How much there is to be read back."""
+        lent = len(self._lent) if self._lent is not None else 0
+        return self._frontier - self._hasher.size - lent
+
+    def _wait_while(self, busy: Callable[[], bool]) -> None:
+        while busy() and self._error is None:
+            self._changed.wait()
+
     def _follow(self) -> None:
-        buffer = memoryview(bytearray(CHUNK_BYTES))
+        buffer: memoryview | None = None
         try:
             while True:
                 with self._changed:
-                    while not self._stopping and self._frontier - self._hasher.size < CHUNK_BYTES:
+                    while not self._due():
+                        if self._stopping:
+                            return
                         self._changed.wait()
-                    if self._stopping:
-                        return
-                self._take(buffer)
+                    lent = self._lent
+                if lent is not None:
+                    self._hasher.update(lent)
+                else:
+                    buffer = buffer or memoryview(bytearray(CHUNK_BYTES))
+                    self._take(buffer)
+                with self._changed:
+                    if lent is not None:
+                        self._lent = None
+                    self._changed.notify_all()
         except OSError as error:
-            self._error = error
+            with self._changed:
+                self._error = error
+                self._lent = None
+                self._changed.notify_all()
+
+    def _due(self) -> bool:
+        if self._lent is not None:
+            return True
+        least = 1 if self._catching_up else CHUNK_BYTES
+        return self._behind() >= least and not self._stopping
 
     def _take(self, buffer: memoryview) -> None:
         at = self._hasher.size
@@ -124,14 +178,6 @@ class Follower:
         if not count:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
         self._hasher.update(buffer[:count])
-
-    def _stop(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            with self._changed:
-                self._stopping = True
-                self._changed.notify()
-            thread.join()
 
 
 def digest_file(file: io.FileIO, progress: Callable[[int], None] | None = None) -> Digests:
