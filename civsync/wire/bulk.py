@@ -18,7 +18,7 @@ from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses
-from civsync.wire.connection import Connection, Patience, Reply, Route, StaleError
+from civsync.wire.connection import Connection, Patience, Reply, Route, Routes, StaleError
 from civsync.wire.throttle import Throttle
 
 _GATHER_S: Final = 0.02
@@ -34,6 +34,7 @@ class BulkReader:
     def __init__(
         self,
         context: Callable[[], ssl.SSLContext],
+        routes: Routes,
         *,
         user_agent: str,
         patience: Patience,
@@ -42,6 +43,7 @@ class BulkReader:
         kept: int,
     ) -> None:
         self._context = context
+        self._routes = routes
         self._addresses = addresses
         self._throttle = throttle
         self._kept = kept
@@ -91,7 +93,7 @@ class BulkReader:
             connection.close()
 
     def _send(self, url: str, headers: Mapping[str, str], abort: Abort) -> tuple[Connection, Reply]:
-        route = Route.to(url)
+        route = self._routes.to(url)
         while True:
             connection = self._take(route) or Connection.open(
                 route,

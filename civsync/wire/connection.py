@@ -59,8 +59,28 @@ class Route:
     port: int
     proxy: Proxy | None = None
 
-    @classmethod
-    def to(cls, url: str) -> "Route":
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Return the origin, for messages."""
+        return f"{self.scheme}://{self.authority}"
+
+
+class Routes:
+    """Finds routes; may be asked from any thread.
+
+    The proxy of an origin is looked for once: reading the environment takes longer than
+    a small request.
+    """
+
+    def __init__(self) -> None:
+        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
+
+    def to(self, url: str) -> Route:
         """Return the route to `url`, by the proxy that the environment names.
 
         Raises WireError unreachable for what is no web address, UserError config-invalid
@@ -73,20 +93,10 @@ class Route:
             host, port, parts = None, None, urlsplit("")
         if host is None or parts.scheme not in DEFAULT_PORTS:
             raise WireError(Code.UNREACHABLE, "the address is no http(s) URL")
-        port = DEFAULT_PORTS[parts.scheme] if port is None else port
-        return cls(
-            scheme=parts.scheme, host=host, port=port, proxy=proxy_for(parts.scheme, host, port)
-        )
-
-    @property
-    def authority(self) -> str:
-        """Host and port as a Host header has them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
-
-    def __str__(self) -> str:
-        """Return the origin, for messages."""
-        return f"{self.scheme}://{self.authority}"
+        origin = (parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port)
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(*origin)
+        return Route(scheme=parts.scheme, host=host, port=origin[2], proxy=self._proxies[origin])
 
 
 class Connection:

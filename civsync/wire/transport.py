@@ -5,6 +5,7 @@ are those of the request. Messages name the origin only, since a path or query m
 credential and a header is one.
 """
 
+import math
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +15,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import anyio
-import anyio.to_thread
 import httpx
-from anyio.abc import TaskStatus
+from anyio.to_thread import run_sync
 
 from civsync import __version__
 from civsync.core.codes import Code
@@ -32,10 +32,10 @@ from civsync.core.limits import (
 )
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Sink
-from civsync.wire.abort import Abort, StoppedError
+from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
-from civsync.wire.connection import Patience, Route
+from civsync.wire.connection import Patience, Routes
 from civsync.wire.throttle import Throttle
 from civsync.wire.trust import Proxy, make_context
 
@@ -83,10 +83,13 @@ class HttpTransport:
         self._clients: dict[Proxy | None, httpx.AsyncClient] = {}
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
+        self._streams: anyio.CapacityLimiter | None = None
         self._threads: anyio.CapacityLimiter | None = None
+        self._routes = Routes()
         self._throttle = Throttle(limit_rate)
         self._bulk = BulkReader(
             self._trust,
+            self._routes,
             user_agent=user_agent,
             patience=Patience(
                 connect=connect_timeout,
@@ -108,7 +111,7 @@ class HttpTransport:
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """Return a small reply whole, whatever its status; see `ports.Transport`."""
-        route = Route.to(request.url)
+        route = self._routes.to(request.url)
         origin = str(route)
         with _translated(origin):
             async with self._client(route.proxy).stream(
@@ -145,31 +148,31 @@ class HttpTransport:
 
         The sink gets views of a buffer that is used again: they are valid during the call.
         """
-        abort = Abort()
+        abort, begun, over = Abort(), threading.Lock(), threading.Event()
 
         def work() -> _Ended:
+            if not begun.acquire(blocking=False):
+                return _Ended()
             try:
                 return _Ended(self._bulk.read(url, headers, judge, abort))
             except BaseException as error:  # noqa: BLE001 - raised again by the waiting task
                 return _Ended(error=error)
-
-        async def fire_when_cancelled(*, task_status: TaskStatus[None]) -> None:
-            try:
-                task_status.started()
-                await anyio.sleep_forever()
             finally:
-                abort.fire()
+                over.set()
 
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(self._connections)
-        async with anyio.create_task_group() as group:
-            await group.start(fire_when_cancelled)
-            # A thread cannot be cancelled: it is always waited for, and the abort ends it.
-            ended = await anyio.to_thread.run_sync(work, limiter=self._threads)
-            group.cancel_scope.cancel()
-        if isinstance(ended.error, StoppedError):
-            # Only a cancellation from outside fires the abort of a running thread.
-            await anyio.lowlevel.checkpoint()
+        if self._streams is None:
+            self._streams = anyio.CapacityLimiter(self._connections)
+            self._threads = anyio.CapacityLimiter(math.inf)
+        async with self._streams:
+            try:
+                ended = await run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+            except anyio.get_cancelled_exc_class():
+                abort.fire()
+                # A thread cannot be cancelled: once it has begun, it is always waited for.
+                if not begun.acquire(blocking=False):
+                    with anyio.CancelScope(shield=True):
+                        await run_sync(over.wait, limiter=self._threads)
+                raise
         if ended.error is not None:
             raise ended.error
         return ended.body

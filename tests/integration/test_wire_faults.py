@@ -500,6 +500,41 @@ def test_cancelling_a_sink_that_works_waits_for_it() -> None:
         using(main)
 
 
+def test_cancelling_at_any_moment_leaves_nothing_behind() -> None:
+    """Before the thread has begun, while it begins, and in every step of a request."""
+    with serve([Send(reply(200, BODY))]) as server:
+
+        async def main(transport: HttpTransport) -> None:
+            for steps in range(200):
+                taken = Taken()
+                with anyio.CancelScope() as scope:
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(transport.stream, server.url(), {}, taken)
+                        for _ in range(steps % 20):
+                            await anyio.lowlevel.checkpoint()
+                        scope.cancel()
+                size = len(taken.body)
+                await anyio.lowlevel.checkpoint()
+                assert len(taken.body) == size
+            taken = Taken()
+            await transport.stream(server.url(), {}, taken)
+            assert bytes(taken.body) == BODY
+
+        using(main)
+
+
+def test_a_stream_that_is_cancelled_from_the_start_asks_nothing() -> None:
+    with serve([Send(reply(200, BODY))]) as server:
+
+        async def main(transport: HttpTransport) -> None:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await transport.stream(server.url(), {}, Taken())
+
+        using(main)
+        assert server.connections == 0
+
+
 # --- connections ----------------------------------------------------------------------
 
 
