@@ -131,7 +131,8 @@ class Part(Protocol):
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Put bytes at their place, from offset `at` on; several threads may, at places apart.
 
-        `data` must stay as it is until the same thread's next call returns. Raises DiskError, or IntegrityError size-mismatch beyond the locked size.
+        `data` must stay as it is until the same thread's next call returns. Raises
+        DiskError, or IntegrityError size-mismatch beyond the locked size.
         """
         ...
 

@@ -135,40 +135,37 @@ class BulkReader:
 
 
 def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
-    """Give the sink the body in pieces of up to CHUNK_BYTES, valid during the call only.
+    """Give the sink the body in pieces of up to CHUNK_BYTES, out of two buffers in turn.
 
     With a limit, pieces are small and followed by a wait. A piece is handed on soon after
     nothing more came, and before any failure is raised: what came over the wire is never
     lost.
     """
     size = CHUNK_BYTES if reply.length is None else min(reply.length, CHUNK_BYTES)
-    with memoryview(bytearray(size)) as buffer:
-        filled, due = 0, 0.0
-        while not reply.ended:
-            room = min(throttle.piece, size)
-            try:
-                count = reply.read_now(buffer[filled : max(room, filled + 1)])
-                if count and not filled:
-                    due = monotonic() + _GATHER_S
-                filled += count
-                # A full piece does not wait, nor does the end.
-                complete = filled >= room or reply.ended
-                more = not complete and reply.wait(due - monotonic() if filled else None)
-            except WireError:
-                _hand_on(buffer, filled, sink)
-                raise
-            if filled and not more:
-                abort.check()
-                _hand_on(buffer, filled, sink)
-                throttle.wait(filled, abort)
-                filled = 0
-
-
-def _hand_on(buffer: memoryview, filled: int, sink: Sink) -> None:
-    if filled:
-        # Released, so that a sink that keeps the piece itself fails loudly: its bytes change.
-        with buffer[:filled] as piece:
-            sink(piece)
+    buffer, other = memoryview(bytearray(size)), memoryview(b"")
+    filled, due = 0, 0.0
+    while not reply.ended:
+        room = min(throttle.piece, size)
+        try:
+            count = reply.read_now(buffer[filled : max(room, filled + 1)])
+            if count and not filled:
+                due = monotonic() + _GATHER_S
+            filled += count
+            # A full piece does not wait, nor does the end.
+            complete = filled >= room or reply.ended
+            more = not complete and reply.wait(due - monotonic() if filled else None)
+        except WireError:
+            if filled:
+                sink(buffer[:filled])
+            raise
+        if filled and not more:
+            abort.check()
+            sink(buffer[:filled])
+            throttle.wait(filled, abort)
+            filled = 0
+            if not reply.ended:
+                # Made when it is needed: most bodies are one piece.
+                buffer, other = other or memoryview(bytearray(size)), buffer
 
 
 def _read_some(reply: Reply, cap: int) -> bytes:

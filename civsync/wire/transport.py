@@ -146,7 +146,8 @@ class HttpTransport:
     ) -> bytes:
         """Pour a body into the sink that `judge` returns; see `ports.Transport`.
 
-        The sink gets views of a buffer that is used again: they are valid during the call.
+        The sink gets views of two buffers in turn: each stays as it is until the next call
+        returns.
         """
         abort, begun, over = Abort(), threading.Lock(), threading.Event()
 

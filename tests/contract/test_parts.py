@@ -37,12 +37,13 @@ def test_a_new_part_holds_nothing(parts: Parts) -> None:
 
 @pytest.mark.parametrize("step", [1 << 20, 65_537, 4096], ids=str)
 def test_digests_are_those_of_the_bytes_in_any_pieces(parts: Parts, step: int) -> None:
-    buffer = bytearray(step)
+    buffers = [bytearray(step), bytearray(step)]
     with parts.claim(SHA256, SIZE) as part:
-        for start in range(0, SIZE, step):
+        for number, start in enumerate(range(0, SIZE, step)):
             piece = DATA[start : start + step]
+            # The receiver has two buffers: what was given before the last call must be taken.
+            buffer = buffers[number % 2]
             buffer[: len(piece)] = piece
-            # The receiver uses its buffer again: what was given must have been taken.
             part.write(memoryview(buffer)[: len(piece)], part.done.prefix)
         digests = part.digests()
     assert (digests.sha256, digests.size) == (SHA256, SIZE)
