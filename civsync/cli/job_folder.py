@@ -87,7 +87,9 @@ def _folders() -> Iterator[Path]:
 
 def _made(folder: Path) -> bool:
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.parent == state_dir():
+            # The others are made by the system; one that is not there is not for us to make.
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError:
         return False

@@ -43,7 +43,9 @@ async def listening(place: Path) -> AsyncIterator[SocketListener]:
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(place))
     # Under its name it takes connections from the first moment on.
     temporary = place.with_name(f".{os.urandom(4).hex()}.tmp")
-    listener = await anyio.create_unix_listener(temporary, mode=0o600, backlog=JOB_BACKLOG)
+    with anyio.CancelScope(shield=True):
+        # Cancelled in the middle it would leave its file behind.
+        listener = await anyio.create_unix_listener(temporary, mode=0o600, backlog=JOB_BACKLOG)
     try:
         ours = _name(temporary, place)
         try:

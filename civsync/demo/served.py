@@ -112,6 +112,11 @@ class Served:
         """The most storage requests that ran at once for one signed URL."""
         return self._storage.peak_parallel
 
+    @property
+    def running(self) -> int:
+        """How many storage requests are being answered with bytes just now."""
+        return self._storage.running
+
     def reset_counts(self) -> None:
         """Forget all requests, connections and peaks."""
         self._log.reset()

@@ -97,6 +97,12 @@ class Storage:
                 del self._running[signature]
 
     @property
+    def running(self) -> int:
+        """How many requests are being answered with bytes just now."""
+        with self._lock:
+            return sum(self._running.values())
+
+    @property
     def peak_parallel(self) -> int:
         """The most requests that ran at once for one URL."""
         return max(self.peak_per_url.values(), default=0)

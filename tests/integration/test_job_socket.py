@@ -463,6 +463,15 @@ def test_a_path_too_long_for_a_socket_leads_to_the_next_folder(
     assert control.orders == [Pause()]
 
 
+def test_a_runtime_directory_that_is_not_there_is_not_made(
+    project: Project, root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    with steered(root, fake_control()):
+        assert len(list(places())) == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_where_no_folder_will_do_the_run_goes_on_and_says_so_only_if_asked(
     project: Project,
     root: Root,
