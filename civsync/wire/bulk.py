@@ -18,7 +18,8 @@ from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses
-from civsync.wire.connection import Connection, Patience, Reply, Route, Routes, StaleError
+from civsync.wire.connection import Connection, Patience, Reply, StaleError
+from civsync.wire.route import Route, Routes
 from civsync.wire.throttle import Throttle
 
 _GATHER_S: Final = 0.02

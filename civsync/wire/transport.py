@@ -35,7 +35,8 @@ from civsync.ports import Sink
 from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
-from civsync.wire.connection import Patience, Routes
+from civsync.wire.connection import Patience
+from civsync.wire.route import Routes
 from civsync.wire.throttle import Throttle
 from civsync.wire.trust import Proxy, make_context
 

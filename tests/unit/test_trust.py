@@ -2,6 +2,7 @@
 
 import pytest
 
+from civsync.wire.route import Routes
 from civsync.wire.trust import proxy_for
 
 
@@ -59,3 +60,15 @@ def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -
     assert found is not None
     assert found.login == "me:p@ss"
     assert "ss" not in repr(found)
+
+
+def test_the_way_to_an_origin_is_looked_for_once_and_for_each_origin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    routes = Routes()
+    direct = routes.to("https://a.test/x?y")
+    assert direct.proxy is None
+    monkeypatch.setenv("ALL_PROXY", "http://p.test:1")
+    assert routes.to("https://A.test:443/z") == direct
+    other = routes.to("https://a.test:444/x")
+    assert (other.authority, other.proxy and other.proxy.host) == ("a.test:444", "p.test")
