@@ -21,7 +21,7 @@ from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
 Sink = Callable[[memoryview | bytes], None]
 """Takes the next bytes of a body, in order; may raise a CivsyncError to stop it.
 
-A view stays as it is until the next call returns: then its buffer is used again.
+A view stays as it is for PIECES_KEPT calls more: then its buffer is used again.
 """
 
 
@@ -131,7 +131,7 @@ class Part(Protocol):
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Put bytes at their place, from offset `at` on; several threads may, at places apart.
 
-        `data` must stay as it is until the same thread's next call returns. Raises
+        `data` must stay as it is for PIECES_KEPT calls of this thread more. Raises
         DiskError, or IntegrityError size-mismatch beyond the locked size.
         """
         ...

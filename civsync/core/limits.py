@@ -127,6 +127,9 @@ each (4 MiB ones measured 22 % at 100 ms), large ones let the hash fall behind."
 CHUNK_BYTES: Final = 1 * MIB
 """Unit of reading and hashing; larger ones measured no faster."""
 
+PIECES_KEPT: Final = 3
+"""How many pieces of a body, before the one that is given, may still be read by their sink."""
+
 SPACE_MARGIN_BYTES: Final = 64 * MIB
 """Free space left alone on the disk of the root."""
 

@@ -10,13 +10,14 @@ import hashlib
 import io
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import blake3
 
 from civsync.core.disk import Digests
-from civsync.core.limits import CHUNK_BYTES, MIB
+from civsync.core.limits import CHUNK_BYTES, MIB, PIECES_KEPT
 
 _BIG_FILE_BYTES: Final = 64 * MIB
 """From here on a file that was read once is not left in the page cache."""
@@ -58,7 +59,9 @@ class Follower:
         self._hasher = Hasher()
         self._changed = threading.Condition()
         self._frontier = 0
-        self._lent: memoryview | None = None
+        self._reached = 0
+        """Where the hash has come to once all that is lent is hashed."""
+        self._lent: deque[memoryview] = deque()
         self._catching_up = False
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -67,21 +70,22 @@ class Follower:
     def wrote(self, data: memoryview | bytes, at: int) -> None:
         """Lend bytes that were just written at `at`, if it is their turn to be hashed.
 
-        They must stay as they are until the next call.
+        They must stay as they are for PIECES_KEPT calls more.
         """
         if self._small:
             if at == self._hasher.size:
                 self._hasher.update(data)
             return
         with self._changed:
-            self._wait_while(lambda: self._lent is not None)
-            if 0 < at - self._hasher.size <= CHUNK_BYTES and self._thread is not None:
+            self._wait_while(lambda: len(self._lent) > PIECES_KEPT - 1)
+            if 0 < at - self._reached <= CHUNK_BYTES and self._thread is not None:
                 self._catching_up = True
                 self._changed.notify_all()
-                self._wait_while(lambda: self._hasher.size < at)
+                self._wait_while(lambda: self._reached < at)
                 self._catching_up = False
-            if at == self._hasher.size and self._error is None:
-                self._lent = memoryview(data)
+            if at == self._reached and self._error is None:
+                self._lent.append(memoryview(data))
+                self._reached += len(data)
                 self._start()
 
     def advance(self, frontier: int) -> None:
@@ -109,7 +113,7 @@ class Follower:
         """Forget everything; the file is empty now."""
         self._stop()
         self._hasher = Hasher()
-        self._frontier = 0
+        self._frontier = self._reached = 0
         self._error = None
 
     def close(self) -> None:
@@ -134,8 +138,7 @@ class Follower:
 
     def _behind(self) -> int:
         """How much there is to be read back."""
-        lent = len(self._lent) if self._lent is not None else 0
-        return self._frontier - self._hasher.size - lent
+        return self._frontier - self._reached
 
     def _wait_while(self, busy: Callable[[], bool]) -> None:
         while busy() and self._error is None:
@@ -150,7 +153,7 @@ class Follower:
                         if self._stopping:
                             return
                         self._changed.wait()
-                    lent = self._lent
+                    lent = self._lent[0] if self._lent else None
                 if lent is not None:
                     self._hasher.update(lent)
                 else:
@@ -158,16 +161,16 @@ class Follower:
                     self._take(buffer)
                 with self._changed:
                     if lent is not None:
-                        self._lent = None
+                        self._lent.popleft()
                     self._changed.notify_all()
         except OSError as error:
             with self._changed:
                 self._error = error
-                self._lent = None
+                self._lent.clear()
                 self._changed.notify_all()
 
     def _due(self) -> bool:
-        if self._lent is not None:
+        if self._lent:
             return True
         least = 1 if self._catching_up else CHUNK_BYTES
         return self._behind() >= least and not self._stopping
@@ -178,6 +181,7 @@ class Follower:
         if not count:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
         self._hasher.update(buffer[:count])
+        self._reached = self._hasher.size
 
 
 def digest_file(file: io.FileIO, progress: Callable[[int], None] | None = None) -> Digests:

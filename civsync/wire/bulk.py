@@ -7,13 +7,13 @@ out to be closed) or inflated here, and no credential is added.
 
 import ssl
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final
 
 from civsync.core.errors import WireError
-from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES
+from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES, PIECES_KEPT
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
@@ -136,14 +136,15 @@ class BulkReader:
 
 
 def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
-    """Give the sink the body in pieces of up to CHUNK_BYTES, out of two buffers in turn.
+    """Give the sink the body in pieces of up to CHUNK_BYTES, out of PIECES_KEPT + 1 buffers.
 
     With a limit, pieces are small and followed by a wait. A piece is handed on soon after
     nothing more came, and before any failure is raised: what came over the wire is never
     lost.
     """
     size = CHUNK_BYTES if reply.length is None else min(reply.length, CHUNK_BYTES)
-    buffer, other = memoryview(bytearray(size)), memoryview(b"")
+    buffer = memoryview(bytearray(size))
+    others: deque[memoryview] = deque()
     filled, due = 0, 0.0
     while not reply.ended:
         room = min(throttle.piece, size)
@@ -165,8 +166,10 @@ def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
             throttle.wait(filled, abort)
             filled = 0
             if not reply.ended:
-                # Made when it is needed: most bodies are one piece.
-                buffer, other = other or memoryview(bytearray(size)), buffer
+                others.append(buffer)
+                # Made when they are needed: most bodies are one piece.
+                fresh = len(others) <= PIECES_KEPT
+                buffer = memoryview(bytearray(size)) if fresh else others.popleft()
 
 
 def _read_some(reply: Reply, cap: int) -> bytes:

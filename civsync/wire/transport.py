@@ -8,22 +8,15 @@ credential and a header is one.
 import math
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
-import httpx
 from anyio.to_thread import run_sync
 
 from civsync import __version__
-from civsync.core.codes import Code
-from civsync.core.errors import WireError
 from civsync.core.limits import (
-    API_CONNECTIONS,
-    API_IDLE_CONNECTIONS,
     CONNECT_TIMEOUT_S,
     DEFAULT_CONNECTIONS,
     MIN_SPEED,
@@ -38,12 +31,12 @@ from civsync.wire.bulk import BulkReader
 from civsync.wire.connection import Patience
 from civsync.wire.route import Routes
 from civsync.wire.throttle import Throttle
-from civsync.wire.trust import Proxy, make_context
+from civsync.wire.trust import make_context
+
+if TYPE_CHECKING:
+    from civsync.wire.answers import Answers
 
 USER_AGENT: Final = f"civsync/{__version__}"
-
-_UNDERSTOOD: Final = frozenset({"", "identity", "gzip"})
-"""Codings of an answer. One layer only: nested ones multiply, a megabyte to a terabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +73,13 @@ class HttpTransport:
     ) -> None:
         self._user_agent = user_agent
         self._connections = connections
-        self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=None)
-        self._clients: dict[Proxy | None, httpx.AsyncClient] = {}
+        self._patience = Patience(
+            connect=connect_timeout,
+            silence=read_timeout,
+            speed=min_speed,
+            window=min_speed_window,
+        )
+        self._answers: Answers | None = None
         self._context: ssl.SSLContext | None = None
         self._context_lock = threading.Lock()
         self._streams: anyio.CapacityLimiter | None = None
@@ -92,12 +90,7 @@ class HttpTransport:
             self._trust,
             self._routes,
             user_agent=user_agent,
-            patience=Patience(
-                connect=connect_timeout,
-                silence=read_timeout,
-                speed=min_speed,
-                window=min_speed_window,
-            ),
+            patience=self._patience,
             addresses=Addresses(api_host),
             throttle=self._throttle,
             kept=connections,
@@ -112,43 +105,21 @@ class HttpTransport:
 
     async def ask(self, request: HttpRequest) -> HttpAnswer:
         """Return a small reply whole, whatever its status; see `ports.Transport`."""
-        route = self._routes.to(request.url)
-        origin = str(route)
-        with _translated(origin):
-            async with self._client(route.proxy).stream(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                content=request.body,
-            ) as response:
-                head = Head(
-                    status=response.status_code, headers=dict(response.headers), url=request.url
-                )
-                coding = head.header("content-encoding").strip().lower()
-                if coding not in _UNDERSTOOD:
-                    raise WireError(
-                        Code.REPLY_MALFORMED,
-                        f"the answer is coded as {coding[:40]!r}",
-                        subject=origin,
-                    )
-                body = bytearray()
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > request.cap:
-                        raise WireError(
-                            Code.ANSWER_TOO_LARGE,
-                            f"the answer is longer than {request.cap} bytes",
-                            subject=origin,
-                        )
-        return HttpAnswer(head=head, body=bytes(body))
+        if self._answers is None:
+            from civsync.wire.answers import Answers  # noqa: PLC0415 - a frozen sync asks nothing
+
+            self._answers = Answers(
+                self._trust, self._routes, user_agent=self._user_agent, patience=self._patience
+            )
+        return await self._answers.ask(request)
 
     async def stream(
         self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
     ) -> bytes:
         """Pour a body into the sink that `judge` returns; see `ports.Transport`.
 
-        The sink gets views of two buffers in turn: each stays as it is until the next call
-        returns.
+        The sink gets views of a few buffers in turn: each stays as it is for PIECES_KEPT
+        calls more.
         """
         abort, begun, over = Abort(), threading.Lock(), threading.Event()
 
@@ -181,81 +152,13 @@ class HttpTransport:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        clients = list(self._clients.values())
-        self._clients.clear()
-        for client in clients:
-            await client.aclose()
+        answers, self._answers = self._answers, None
+        if answers is not None:
+            await answers.aclose()
         self._bulk.close()
-
-    def _client(self, proxy: Proxy | None) -> httpx.AsyncClient:
-        if proxy not in self._clients:
-            self._clients[proxy] = httpx.AsyncClient(
-                verify=self._trust(),
-                proxy=proxy.url if proxy else None,
-                # Environment and .netrc are read by `trust`, for both ways alike.
-                trust_env=False,
-                follow_redirects=False,
-                timeout=self._timeout,
-                limits=httpx.Limits(
-                    max_connections=API_CONNECTIONS,
-                    max_keepalive_connections=API_IDLE_CONNECTIONS,
-                ),
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers={"user-agent": self._user_agent, "accept-encoding": "gzip"},
-            )
-        return self._clients[proxy]
 
     def _trust(self) -> ssl.SSLContext:
         with self._context_lock:
             if self._context is None:
                 self._context = make_context()
             return self._context
-
-
-@contextmanager
-def _translated(origin: str) -> Iterator[None]:
-    """Turn what httpx raises into WireError.
-
-    httpx gives ConnectError for a name that does not resolve, a refused port and a bad
-    certificate alike; only the cause tells them apart.
-    """
-    try:
-        yield
-    except httpx.TimeoutException as error:
-        raise WireError(Code.TIMED_OUT, "the server is silent", subject=origin) from error
-    except (httpx.ConnectError, httpx.ProxyError) as error:
-        raise _no_connection(error, origin) from error
-    except httpx.NetworkError as error:
-        raise WireError(Code.CONNECTION_LOST, "the connection broke", subject=origin) from error
-    except httpx.RemoteProtocolError as error:
-        if "disconnected" in str(error) or "peer closed" in str(error):
-            raise WireError(
-                Code.CONNECTION_LOST, "the answer ended too early", subject=origin
-            ) from error
-        raise WireError(Code.REPLY_MALFORMED, "the reply is no HTTP", subject=origin) from error
-    except httpx.DecodingError as error:
-        raise WireError(
-            Code.REPLY_MALFORMED, "the answer cannot be inflated", subject=origin
-        ) from error
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        raise WireError(Code.UNREACHABLE, "the address is no http(s) URL", subject=origin) from None
-    except httpx.HTTPError as error:
-        # Without its cause: the text of a local error quotes headers, the token among them.
-        raise WireError(
-            Code.REPLY_MALFORMED, f"the request failed ({type(error).__name__})", subject=origin
-        ) from None
-
-
-def _no_connection(error: httpx.TransportError, origin: str) -> WireError:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return WireError(
-            Code.TLS_FAILED,
-            f"the certificate cannot be verified: {cause.verify_message}",
-            subject=origin,
-        )
-    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-        return WireError(Code.TLS_FAILED, f"no TLS connection: {cause.reason}", subject=origin)
-    return WireError(Code.UNREACHABLE, "no connection", subject=origin)

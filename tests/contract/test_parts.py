@@ -8,6 +8,7 @@ import pytest
 
 from civsync.core.codes import Code
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
+from civsync.core.limits import PIECES_KEPT
 from civsync.core.names import parse_path
 from civsync.ports import Parts
 from support.disk_worlds import KINDS, World, make_world
@@ -37,12 +38,12 @@ def test_a_new_part_holds_nothing(parts: Parts) -> None:
 
 @pytest.mark.parametrize("step", [1 << 20, 65_537, 4096], ids=str)
 def test_digests_are_those_of_the_bytes_in_any_pieces(parts: Parts, step: int) -> None:
-    buffers = [bytearray(step), bytearray(step)]
+    buffers = [bytearray(step) for _ in range(PIECES_KEPT + 1)]
     with parts.claim(SHA256, SIZE) as part:
         for number, start in enumerate(range(0, SIZE, step)):
             piece = DATA[start : start + step]
-            # The receiver has two buffers: what was given before the last call must be taken.
-            buffer = buffers[number % 2]
+            # The receiver uses its buffers again: what was given long ago must be taken.
+            buffer = buffers[number % len(buffers)]
             buffer[: len(piece)] = piece
             part.write(memoryview(buffer)[: len(piece)], part.done.prefix)
         digests = part.digests()
