@@ -108,7 +108,8 @@ def test_columns_count_characters_not_bytes() -> None:
         pytest.param('a: "\\ud800"\n', Code.MANIFEST_SYNTAX, 1, None, id="escaped surrogate"),
         pytest.param(b"ok: 1\nb: \xff\n", Code.MANIFEST_SYNTAX, 2, 4, id="not UTF-8"),
         pytest.param("a: " + "9" * 5000, Code.MANIFEST_SYNTAX, 1, 4, id="5000 digits"),
-        pytest.param("[" * 5000, Code.MANIFEST_SYNTAX, 1, 41, id="5000 brackets"),
+        # PyYAML 6.0.4 gives up at a depth of its own before we count.
+        pytest.param("[" * 5000, Code.MANIFEST_SYNTAX, 1, None, id="5000 brackets"),
         pytest.param("{a: " * 5000, Code.MANIFEST_SYNTAX, 1, 161, id="5000 braces"),
         pytest.param("- " * 5000, Code.MANIFEST_SYNTAX, 1, 81, id="5000 dashes"),
         pytest.param("%YAML 3.0\n---\na: 1\n", Code.MANIFEST_SYNTAX, 1, 1, id="another YAML"),
