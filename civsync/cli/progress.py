@@ -155,6 +155,8 @@ def tell_common(event: Event, output: Output) -> None:
             )
         case Paused(host=host, seconds=seconds):
             output.talk(f"{show(host)} asked for a pause of {duration_text(seconds)}")
+        case Noted(code="paused" | "resumed" | "served-name", message=message, path=path):
+            output.talk(f"{show(path or '')}: {show(message)}")
         case Noted(message=message, path=path):
             output.warn(f"{show(path) + ': ' if path else ''}{show(message)}")
         case FileDone() | FileFailed() | FileStarted() | FileProgress() | Asked() | Hashing():
