@@ -6,6 +6,8 @@ written out of order, so that a hole is never taken for received zeros.
 """
 
 import os
+import threading
+from dataclasses import replace
 from typing import Final
 
 from civsync.core.limits import KIB, MIB
@@ -23,6 +25,10 @@ from civsync.documents.part_journal import (
 _NOTE_BYTES: Final = MIB
 """A new note is written after so many bytes, or after a 64th of the file if that is less:
 what came since is received again after a kill."""
+
+
+_POSITION: Final = threading.Lock()
+"""Held while the one position of a file is used, where there are no calls that need none."""
 
 
 class Journal:
@@ -57,7 +63,11 @@ class Journal:
         if length != size + JOURNAL_BYTES:
             return None
         note = read_journal(_tail(fd, length), size)
-        return None if note is None else (cls(fd, size, note), note.held(this_boot()))
+        if note is None:
+            return None
+        held = note.held(this_boot())
+        # Later notes name this boot: what another one lost must not be in them as written.
+        return cls(fd, size, replace(note, written=held)), held
 
     def wrote(self, written: Ranges) -> None:
         """Take note of what the file holds, now and then."""
@@ -116,14 +126,12 @@ def write_at(fd: int, data: memoryview | bytes, at: int) -> None:
 
 
 def write_some_at(fd: int, data: memoryview, at: int) -> int:
-    """Write bytes at offset `at` and return how many. Raises OSError.
-
-    Without `pwrite` (Windows) the caller must let one thread at a time in.
-    """
+    """Write bytes at offset `at` and return how many; any thread may. Raises OSError."""
     if hasattr(os, "pwrite"):
         return os.pwrite(fd, data, at)
-    os.lseek(fd, at, os.SEEK_SET)
-    return os.write(fd, data)
+    with _POSITION:
+        os.lseek(fd, at, os.SEEK_SET)
+        return os.write(fd, data)
 
 
 def read_at(fd: int, size: int, at: int) -> bytes:
@@ -137,8 +145,9 @@ def read_at(fd: int, size: int, at: int) -> bytes:
 def _read_some_at(fd: int, size: int, at: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(fd, size, at)
-    os.lseek(fd, at, os.SEEK_SET)
-    return os.read(fd, size)
+    with _POSITION:
+        os.lseek(fd, at, os.SEEK_SET)
+        return os.read(fd, size)
 
 
 def _tail(fd: int, length: int) -> bytes:

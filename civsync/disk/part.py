@@ -70,11 +70,11 @@ class HeldPart:
                 f"more bytes came than the {self.size} that the lock says",
                 data={"expected": self.size},
             )
-        fd = self._open()
+        fd = self._trusted()
         try:
             self._prepare(fd, at)
             while rest:
-                count = self._write_some(fd, rest, at)
+                count = write_some_at(fd, rest, at)
                 self._took(rest[:count], at)
                 at += count
                 rest = rest[count:]
@@ -122,7 +122,7 @@ class HeldPart:
                 "what was received is not what the lock says",
                 data={"expected": self.sha256, "found": found.sha256, "size": found.size},
             )
-        fd = self._open()
+        fd = self._trusted()
         try:
             self._write_back.stop()
             self._drop_journal(fd)
@@ -174,19 +174,14 @@ class HeldPart:
             if self._journal is None and at > self._done.prefix:
                 self._journal = Journal.begin(fd, self.size, self._done)
 
-    def _write_some(self, fd: int, data: memoryview, at: int) -> int:
-        if hasattr(os, "pwrite"):
-            return write_some_at(fd, data, at)
-        with self._mutex:
-            return write_some_at(fd, data, at)
-
     def _took(self, data: memoryview, at: int) -> None:
         with self._mutex:
             self._done = self._done.plus(at, at + len(data))
+            # First of all: what was hashed is there, whether the rest goes well or not.
             self._follower.wrote(data, at)
+            self._follower.advance(self._done.prefix)
             if self._journal is not None:
                 self._journal.wrote(self._done)
-            self._follower.advance(self._done.prefix)
             self._write_back.wrote(self._done)
 
     def _flushed(self, ranges: Ranges) -> None:
@@ -195,9 +190,10 @@ class HeldPart:
                 self._journal.flushed(ranges)
 
     def _drop_journal(self, fd: int) -> None:
-        if self._journal is not None:
+        # Also the empty room for one that could not be begun, on a disk that was full.
+        if os.fstat(fd).st_size != self._done.prefix:
             os.ftruncate(fd, self._done.prefix)
-            self._journal = None
+        self._journal = None
 
     def _read_into(self, buffer: memoryview, at: int) -> int:
         """Read back what was written; raises OSError."""
@@ -206,10 +202,17 @@ class HeldPart:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if hasattr(os, "preadv"):
             return os.preadv(fd, [buffer], at)
-        with self._mutex:
-            data = read_at(fd, len(buffer), at)
+        # Never under the mutex: who holds it may wait for the hash.
+        data = read_at(fd, len(buffer), at)
         buffer[: len(data)] = data
         return len(data)
+
+    def _trusted(self) -> int:
+        """Return the descriptor of a file that is still worth something."""
+        if self.spoiled:
+            # The failure of one connection must not be lost on the others.
+            raise DiskError(Code.DISK_FAILED, f"an earlier write to {self._shown} failed")
+        return self._open()
 
     def _open(self) -> int:
         if self._fd is None:

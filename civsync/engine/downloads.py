@@ -59,7 +59,7 @@ class Item:
     @property
     def receiving(self) -> bool:
         """Whether bytes may come; a file that is only being named is let be."""
-        return self.stage is Stage.RUNNING and self.lane is not None and self.lane.taken
+        return self.stage is Stage.RUNNING and self.lane is not None and not self.lane.over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,36 +164,37 @@ class Downloads:
         return changed
 
     async def _work(self, lanes: anyio.Semaphore) -> None:
-        while True:
-            lane = Lane(lanes)
+        while self._open and not self.work.must_stop():
+            changed, lane = self._changed, Lane(lanes)
             await lane.take()
             try:
-                item = await self._next()
-                if item is None:
-                    return
-                await self._carry_out(item, lane)
+                item = self._next()
+                if item is not None:
+                    await self._carry_out(item, lane)
             finally:
                 lane.leave()
+            if item is None:
+                # Without a place: a file that comes a second time needs one.
+                await changed.wait()
 
-    async def _next(self) -> Item | None:
-        """Return the next download, when there is one; None when there will be none."""
-        while self._open and not self.work.must_stop():
-            while self._heap:
-                rank, _, _, _, item = heapq.heappop(self._heap)
-                if item.stage is Stage.WAITING and rank == _rank(item):
-                    item.stage = Stage.RUNNING
-                    return item
-            await self._changed.wait()
+    def _next(self) -> Item | None:
+        """Take the next download, if there is one just now."""
+        while self._heap and not self.work.must_stop():
+            rank, _, _, _, item = heapq.heappop(self._heap)
+            if item.stage is Stage.WAITING and rank == _rank(item):
+                item.stage = Stage.RUNNING
+                return item
         return None
 
     async def _carry_out(self, item: Item, lane: Lane) -> None:
-        item.lane = lane
-        item.scope = anyio.CancelScope()
         try:
-            with item.scope:
-                await self._attempt(item, lane)
-            if item.stage is Stage.PAUSED and item.cancelled:
-                await self._attempt(item, lane)
+            if not item.cancelled:
+                item.lane = lane
+                item.scope = anyio.CancelScope()
+                with item.scope:
+                    await self._attempt(item, lane)
+            if item.cancelled and item.stage is not Stage.DONE:
+                await self._drop(item)
         finally:
             item.lane = item.scope = None
             if item.stage in _OVER:
@@ -204,23 +205,30 @@ class Downloads:
 
     async def _attempt(self, item: Item, lane: Lane) -> None:
         try:
-            if item.cancelled:
-                await self.work.drop(item.action)
-                raise UserError(
-                    Code.CANCELLED, "cancelled; what was received is dropped", subject=item.path
-                )
             await self.work.fetch(item.action, lane)
         except CivsyncError as error:
-            item.stage = Stage.CANCELLED if item.cancelled else Stage.FAILED
-            self.work.failed(item.path, error)
+            if not item.cancelled:
+                item.stage = Stage.FAILED
+                self.work.failed(item.path, error)
         else:
             item.stage = Stage.DONE
+
+    async def _drop(self, item: Item) -> None:
+        try:
+            await self.work.drop(item.action)
+            item.held = 0
+            raise UserError(
+                Code.CANCELLED, "cancelled; what was received is dropped", subject=item.path
+            )
+        except CivsyncError as error:
+            item.stage = Stage.CANCELLED
+            self.work.failed(item.path, error)
 
     def _selected(self, paths: frozenset[SafePath] | None) -> list[Item]:
         return [item for item in self._items.values() if paths is None or item.path in paths]
 
     def _pause(self, item: Item) -> bool:
-        if item.stage is not Stage.WAITING and not item.receiving:
+        if item.cancelled or (item.stage is not Stage.WAITING and not item.receiving):
             return False
         item.stage = Stage.PAUSED
         if item.scope is not None:
@@ -229,7 +237,7 @@ class Downloads:
         return True
 
     def _resume(self, item: Item) -> bool:
-        if item.stage is not Stage.PAUSED:
+        if item.stage is not Stage.PAUSED or item.cancelled:
             return False
         item.stage = Stage.WAITING
         if item.scope is None:  # else it is not out of its last try yet, and queued then
@@ -254,7 +262,7 @@ class Downloads:
         if item.stage in _OVER or item.priority == priority:
             return False
         item.priority = priority
-        if item.stage is Stage.WAITING:
+        if item.stage is Stage.WAITING and item.scope is None:
             self._push(item)
         return True
 

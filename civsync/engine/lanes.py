@@ -13,6 +13,8 @@ class Lane:
     def __init__(self, lanes: anyio.Semaphore) -> None:
         self._lanes = lanes
         self.taken = False
+        self.over = False
+        """Whether all bytes came, as far as is known by now."""
 
     async def take(self) -> None:
         """Wait for a place, if this has none yet."""
@@ -27,8 +29,10 @@ class Lane:
             self._lanes.release()
 
     async def __aenter__(self) -> None:
+        self.over = False
         await self.take()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
+            self.over = True
             self.leave()

@@ -42,6 +42,8 @@ class Lines:
         """Count a crew among those who receive, while it does inside."""
         async with crew.gathered():
             self._crews.append(crew)
+            # What came in an earlier time of this file is counted among what is gone already.
+            self._gone_received -= crew.reception.received
             if self._used > self._connections:
                 self._send_away(self._used - self._connections)
             if crew.room:

@@ -286,8 +286,12 @@ class _Run:
 
     async def _fetch(self, action: Fetch | Replace, lane: Lane) -> None:
         sha256 = action.want.file.sha256
-        lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
+        lock = self._lock_of(sha256)
+        if lock.locked():
+            # Who receives these bytes may need a place once more before it is through.
+            lane.leave()
         async with lock:
+            await lane.take()
             # What a replaced file holds now is other bytes, whatever the receipt says.
             copies = [path for path in self._copies_of(sha256) if path != action.want.path]
             fetched = await self._fetcher.fetch(action, copies, lane)
@@ -296,7 +300,14 @@ class _Run:
         self._finish(fetched.how, path, size, fetched.received)
 
     async def _drop(self, action: Fetch | Replace) -> None:
-        await self._fetcher.drop(action.want.file)
+        lock = self._lock_of(action.want.file.sha256)
+        if lock.locked():
+            return  # these bytes are received for another path
+        async with lock:
+            await self._fetcher.drop(action.want.file)
+
+    def _lock_of(self, sha256: str) -> anyio.Lock:
+        return self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
 
     def _copies_of(self, sha256: str) -> list[SafePath]:
         """Return the paths of ours that hold this content."""

@@ -1,6 +1,7 @@
 """What every Parts promises: received bytes are kept, counted, and never trusted blindly."""
 
 import hashlib
+import threading
 from pathlib import Path
 
 import blake3
@@ -10,6 +11,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.limits import PIECES_KEPT
 from civsync.core.names import parse_path
+from civsync.core.ranges import Ranges
 from civsync.ports import Parts
 from support.disk_worlds import KINDS, World, make_world
 
@@ -166,3 +168,143 @@ def test_a_whole_part_needs_no_salvage(world: World) -> None:
 
 def test_free_space_is_a_number_of_bytes(parts: Parts) -> None:
     assert parts.free_bytes() > 0
+
+
+# --- out of order ---------------------------------------------------------------------------
+
+
+def test_bytes_may_come_in_any_order_and_with_holes(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[3_000_000:4_000_000], 3_000_000)
+        assert part.done == Ranges(((3_000_000, 4_000_000),))
+        part.write(DATA[:1_000_000], 0)
+        assert part.done == Ranges(((0, 1_000_000), (3_000_000, 4_000_000)))
+        part.write(DATA[1_000_000:3_000_000], 1_000_000)
+        assert part.done == Ranges.prefix_of(4_000_000)
+        part.write(DATA[4_000_000:], 4_000_000)
+        assert part.done == Ranges.prefix_of(SIZE)
+        assert part.digests().sha256 == SHA256
+
+
+def test_digests_and_head_are_those_of_the_bytes_before_the_first_hole(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[2_000_000:], 2_000_000)
+        assert (part.digests().size, part.head(16)) == (0, b"")
+        part.write(DATA[:1_500_000], 0)
+        digests = part.digests()
+        assert digests.size == 1_500_000
+        assert digests.sha256 == hashlib.sha256(DATA[:1_500_000]).hexdigest()
+        assert part.head(4_000_000) == DATA[:1_500_000]
+        part.write(DATA[1_500_000:2_000_000], 1_500_000)
+        assert part.digests().sha256 == SHA256
+
+
+def test_what_came_out_of_order_is_there_for_the_next_run_and_counted(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[:1000], 0)
+        part.write(DATA[2_000_000:3_000_000], 2_000_000)
+    later = world.again().parts
+    assert later.held()[SHA256] == 1_001_000
+    assert not later.salvage(SHA256, SIZE, [])
+    with later.claim(SHA256, SIZE) as part:
+        assert part.done == Ranges(((0, 1000), (2_000_000, 3_000_000)))
+        part.write(DATA[4_000_000:], 4_000_000)
+    later = world.again().parts
+    assert later.held()[SHA256] == 1_001_000 + SIZE - 4_000_000
+    with later.claim(SHA256, SIZE) as part:
+        for start, end in tuple(part.done.gaps(SIZE)):
+            part.write(DATA[start:end], start)
+        assert part.digests().sha256 == SHA256
+        world.again().store.publish(part, PATH, replacing=None)
+    assert world.read(PATH) == DATA
+
+
+def test_what_has_no_holes_any_more_is_a_plain_part_again(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[2_000_000:], 2_000_000)
+    with world.again().parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[:2_000_000], 0)
+    later = world.again().parts
+    assert later.held()[SHA256] == SIZE
+    assert later.salvage(SHA256, SIZE, [])
+    with later.claim(SHA256, SIZE) as part:
+        assert part.done == Ranges.prefix_of(SIZE)
+        assert part.digests().sha256 == SHA256
+
+
+def test_what_came_out_of_order_can_be_named(world: World) -> None:
+    with world.blind.claim_unnamed("a", SIZE) as part:
+        part.write(DATA[2_000_000:], 2_000_000)
+        part.write(DATA[:2_000_000], 0)
+    world.blind.name_it("a", SHA256)
+    assert world.again().parts.salvage(SHA256, SIZE, [])
+    with world.parts.claim(SHA256, SIZE) as part:
+        assert part.digests().sha256 == SHA256
+
+
+def test_a_whole_copy_takes_the_place_of_what_came_out_of_order(world: World) -> None:
+    world.put(PATH, DATA)
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[2_000_000:], 2_000_000)
+    assert world.parts.salvage(SHA256, SIZE, [PATH])
+    with world.again().parts.claim(SHA256, SIZE) as part:
+        assert part.done == Ranges.prefix_of(SIZE)
+        assert part.digests().sha256 == SHA256
+
+
+def test_restart_forgets_what_came_out_of_order(world: World) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(b"?" * 1000, 0)
+        part.write(b"?" * 1_000_000, 3_000_000)
+        part.restart()
+        assert part.done == Ranges()
+        part.write(DATA[:500], 0)
+    assert world.again().parts.held()[SHA256] == 500
+    with world.again().parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[500:], 500)
+        assert part.digests().sha256 == SHA256
+
+
+@pytest.mark.parametrize("at", [SIZE - 10, SIZE, SIZE + 1_000_000], ids=["over", "at", "behind"])
+def test_a_byte_beyond_the_size_is_refused_wherever_it_begins(world: World, at: int) -> None:
+    with world.parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[1_000_000:2_000_000], 1_000_000)
+        with pytest.raises(IntegrityError) as error:
+            part.write(b"?" * 11, at)
+        assert part.done == Ranges(((1_000_000, 2_000_000),))
+    assert error.value.code is Code.SIZE_MISMATCH
+    with world.again().parts.claim(SHA256, SIZE) as part:
+        assert part.done == Ranges(((1_000_000, 2_000_000),))
+
+
+@pytest.mark.parametrize("step", [100_000, 1 << 20], ids=str)
+def test_several_threads_write_at_places_apart(world: World, step: int) -> None:
+    threads = 4
+    length = SIZE // threads
+    failures: list[BaseException] = []
+    with world.parts.claim(SHA256, SIZE) as part:
+        together = threading.Barrier(threads)
+
+        def work(number: int) -> None:
+            start, end = number * length, (number + 1) * length
+            buffers = [bytearray(step) for _ in range(PIECES_KEPT + 1)]
+            together.wait()
+            try:
+                for turn, at in enumerate(range(start, end, step)):
+                    piece = DATA[at : min(end, at + step)]
+                    buffer = buffers[turn % len(buffers)]
+                    buffer[: len(piece)] = piece
+                    part.write(memoryview(buffer)[: len(piece)], at)
+            except BaseException as error:  # noqa: BLE001 - told by the test
+                failures.append(error)
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert failures == []
+        assert part.done == Ranges.prefix_of(SIZE)
+        assert part.digests().sha256 == SHA256
+    with world.again().parts.claim(SHA256, SIZE) as part:
+        assert part.digests().sha256 == SHA256

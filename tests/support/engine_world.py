@@ -12,7 +12,7 @@ from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import parse_path
 from civsync.decide.plan import Allowance
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, Outcome, carry_out, check_space
+from civsync.engine.run import Manner, Outcome, Steered, carry_out, check_space
 from civsync.engine.world import World, look
 from civsync.ports import Ledger, Parts, Store
 from support.factories import remote_file, remote_model, remote_version
@@ -39,7 +39,10 @@ def memory_ports(disk: MemoryDisk) -> Ports:
 
 @dataclass
 class EngineWorld:
-    """Everything that a run needs. `wanted` is the lock, path to entry; tests edit it all."""
+    """Everything that a run needs. `wanted` is the lock, path to entry; tests edit it all.
+
+    `steered` is what `carry_out` takes under that name.
+    """
 
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     source: MemorySource = field(default_factory=MemorySource)
@@ -48,6 +51,7 @@ class EngineWorld:
     events: list[Event] = field(default_factory=list)
     wanted: dict[str, LockedEntry] = field(default_factory=dict)
     adapters: Callable[[MemoryDisk], Ports] = memory_ports
+    steered: Steered | None = None
 
     def offer(self, model_id: int, data: bytes) -> int:
         """Let upstream have a model with one file; returns the file's id."""
@@ -96,7 +100,8 @@ class EngineWorld:
             clock=self.clock,
             report=self.take,
         )
-        return await carry_out(world.plan, world.receipt, outside, manner)
+        orders = () if self.steered is None else (self.steered,)
+        return await carry_out(world.plan, world.receipt, outside, manner, *orders)
 
     @property
     def tree(self) -> dict[str, bytes]:

@@ -249,11 +249,13 @@ class MemoryParts:
             for each in place:
                 if hashlib.sha256(each.data).hexdigest() == sha256 and len(each.data) == size:
                     place.remove(each)
+                    self.disk.scattered.pop(sha256, None)
                     self.disk.parts[sha256] = each.data
                     return True
         for path in candidates:
             data = self.disk.read(path)
             if data is not None and len(data) == size:
+                self.disk.scattered.pop(sha256, None)
                 self.disk.parts[sha256] = data
                 return True
         return False

@@ -1,0 +1,402 @@
+"""What a part that came out of order says of itself after a kill, a crash, and a full disk."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from civsync.core.codes import Code
+from civsync.core.errors import DiskError
+from civsync.core.limits import KIB, MIB, PART_DAYS
+from civsync.core.ranges import Ranges
+from civsync.disk.journal import Journal
+from civsync.disk.machine import this_boot, this_host
+from civsync.disk.part import HeldPart
+from civsync.disk.parts import PARTS, DiskParts
+from civsync.disk.root import Root
+from civsync.documents.part_journal import (
+    JOURNAL_BYTES,
+    SLOT_BYTES,
+    PartNote,
+    read_journal,
+    write_slot,
+)
+from support.disk_worlds import make_root
+from support.small_disks import small_disk
+
+resource = pytest.importorskip("resource", reason="needs limits for processes")
+
+DATA = bytes(range(256)) * (2 * MIB // 256)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+SIZE = len(DATA)
+ANOTHER_BOOT = "another-boot"
+FAR = MIB + 64 * KIB
+"""Where bytes are that come out of order."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return make_root(tmp_path)
+
+
+def folder_of(root: Root) -> Path:
+    folder = root.path / PARTS
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def leave(root: Root, data: bytes, *, pid: int = 0, host: str = "", token: str = "0" * 12) -> Path:
+    """Leave a claim, of a dead process of this machine if nothing else is said."""
+    name = f"{SHA256}.{pid or dead_pid()}-{host or this_host()}-{token}.claim"
+    place = folder_of(root) / name
+    place.write_bytes(data)
+    return place
+
+
+def note(
+    written: Ranges, flushed: Ranges, *, boot: str | None = None, size: int = SIZE, number: int = 4
+) -> PartNote:
+    boot = this_boot() if boot is None else boot
+    return PartNote(number=number, size=size, boot=boot, written=written, flushed=flushed)
+
+
+def scattered(*notes: PartNote, data: bytes = DATA) -> bytes:
+    """A part with these notes in its slots; the first is not the newest one for nothing."""
+    slots = [write_slot(each) for each in notes]
+    return data + b"".join(slots).ljust(JOURNAL_BYTES, b"\0")
+
+
+def held_by_the_next(root: Root) -> Ranges:
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        return part.done
+
+
+def finish(root: Root) -> Ranges:
+    """Complete the part; returns what it held."""
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        held = part.done
+        for start, end in tuple(held.gaps(SIZE)):
+            part.write(DATA[start:end], start)
+        assert part.digests().sha256 == SHA256
+    return held
+
+
+WRITTEN = Ranges(((0, 300 * KIB), (FAR, FAR + 500 * KIB)))
+FLUSHED = Ranges(((0, 100 * KIB),))
+
+
+# --- kills and crashes ------------------------------------------------------------------------
+
+
+def test_after_a_kill_what_was_noted_as_written_is_gone_on_from(root: Root) -> None:
+    parts = DiskParts(root)
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[: 300 * KIB], 0)
+        part.write(DATA[FAR : FAR + 500 * KIB], FAR)
+        # What a process that is killed now leaves.
+        now = (folder_of(root) / part.name).read_bytes()
+        assert part.done == WRITTEN
+    (folder_of(root) / f"{SHA256}.part").unlink()
+    place = leave(root, now)
+    inode = place.stat().st_ino
+    assert len(now) == SIZE + JOURNAL_BYTES
+    assert DiskParts(root).held()[SHA256] == WRITTEN.total
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        assert part.stamp.inode == inode
+        assert part.done == WRITTEN
+    assert finish(root) == WRITTEN
+
+
+def test_after_a_kill_no_byte_is_claimed_that_was_not_written(root: Root) -> None:
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        for number in range(0, 60, 2):
+            at = (59 - number) * 30 * KIB
+            part.write(DATA[at : at + 10 * KIB], at)
+            now = (folder_of(root) / part.name).read_bytes()
+            found = read_journal(now[-JOURNAL_BYTES:], SIZE)
+            assert found is not None
+            for start, end in found.written.spans:
+                assert now[start:end] == DATA[start:end]
+
+
+@pytest.mark.parametrize(
+    ("boot", "expected"),
+    [
+        pytest.param(None, WRITTEN, id="same boot"),
+        pytest.param(ANOTHER_BOOT, FLUSHED, id="another boot"),
+        pytest.param("", FLUSHED, id="a boot without a name"),
+    ],
+)
+def test_after_a_power_cut_only_what_was_flushed_is_believed(
+    root: Root, boot: str | None, expected: Ranges
+) -> None:
+    leave(root, scattered(note(WRITTEN, FLUSHED, boot=boot)))
+    assert DiskParts(root).held()[SHA256] == expected.total
+    assert finish(root) == expected
+
+
+def test_what_was_lost_in_a_power_cut_is_not_believed_after_another_kill(root: Root) -> None:
+    # The note of the first process, which the power cut ended; then the second one is killed.
+    place = leave(root, scattered(note(WRITTEN, FLUSHED, boot=ANOTHER_BOOT)))
+    fd = os.open(place, os.O_RDWR)
+    try:
+        found = Journal.find(fd, SIZE)
+        assert found is not None
+        journal, held = found
+        assert held == FLUSHED
+        journal.flushed(FLUSHED)
+        again = Journal.find(fd, SIZE)
+        assert again is not None
+        assert again[1] == FLUSHED
+    finally:
+        os.close(fd)
+
+
+def test_what_comes_after_a_power_cut_is_noted(root: Root) -> None:
+    place = leave(root, scattered(note(WRITTEN, FLUSHED, boot=ANOTHER_BOOT)))
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        part.write(DATA[FAR : FAR + 200 * KIB], FAR)
+        now = (folder_of(root) / part.name).read_bytes()
+    for each in folder_of(root).iterdir():
+        each.unlink()
+    place.write_bytes(now)
+    assert held_by_the_next(root) == FLUSHED.plus(FAR, FAR + 200 * KIB)
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_with_one_slot_damaged_the_other_is_read(root: Root, slot: int) -> None:
+    older, newer = Ranges(((0, 10),)), Ranges(((0, 20), (FAR, FAR + 1)))
+    data = bytearray(scattered(note(older, older, number=6), note(newer, older, number=7)))
+    at = SIZE + slot * SLOT_BYTES + 100
+    data[at] ^= 1
+    leave(root, bytes(data))
+    assert finish(root) == (newer if slot == 0 else older)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(DATA + bytes(JOURNAL_BYTES), id="both slots empty"),
+        pytest.param(DATA + b"\xff" * JOURNAL_BYTES, id="both slots damaged"),
+        pytest.param(scattered(note(WRITTEN, WRITTEN, size=SIZE - 1)), id="about a smaller file"),
+        pytest.param(scattered(note(WRITTEN, WRITTEN, size=SIZE + 1)), id="about a larger file"),
+        pytest.param(scattered(note(Ranges(), Ranges())), id="holds nothing"),
+        pytest.param(scattered(note(WRITTEN, WRITTEN))[:-1], id="cut off"),
+        pytest.param(scattered(note(WRITTEN, WRITTEN)) + b"\0", id="longer"),
+        pytest.param(DATA + b"\0", id="one byte longer than the file"),
+        pytest.param(DATA * 2, id="twice the file"),
+    ],
+)
+def test_a_part_of_which_nothing_is_known_is_dropped(root: Root, data: bytes) -> None:
+    leave(root, data)
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        assert part.done == Ranges()
+        assert part.digests().size == 0
+    assert list(folder_of(root).iterdir()) == []
+    leave(root, data)
+    assert finish(root) == Ranges()
+
+
+@pytest.mark.parametrize(
+    ("pid", "host"),
+    [
+        pytest.param(os.getpid(), this_host(), id="pid-used-again"),
+        pytest.param(1, "0123456789ab", id="other-host"),
+    ],
+)
+def test_what_an_unknown_process_may_still_hold_is_copied_with_its_journal(
+    root: Root, pid: int, host: str
+) -> None:
+    place = leave(root, scattered(note(WRITTEN, WRITTEN)), pid=pid, host=host)
+    with open(place, "r+b") as still_open:
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            assert part.done == WRITTEN
+            still_open.write(b"a late write of a process that was thought dead")
+        still_open.seek(SIZE)
+        still_open.write(write_slot(note(Ranges.prefix_of(SIZE), Ranges(), number=99)))
+    assert finish(root) == WRITTEN
+
+
+def test_of_several_leftovers_the_one_that_holds_most_is_taken(root: Root) -> None:
+    # The longest file of them holds least.
+    few = Ranges(((0, 1000), (FAR, FAR + 1)))
+    leave(root, scattered(note(few, few)), token="1" * 12)
+    leave(root, DATA[:50_000], token="2" * 12)
+    assert held_by_the_next(root) == Ranges.prefix_of(50_000)
+
+
+def test_a_part_with_holes_that_waited_long_enough_is_swept_but_not_one_that_is_held(
+    root: Root,
+) -> None:
+    parts = DiskParts(root)
+    later = time.time_ns() + (PART_DAYS + 1) * 24 * 3600 * 10**9
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[FAR:], FAR)
+        assert parts.sweep(later) == 0
+    assert DiskParts(root).sweep(later, wanted={SHA256}) == 0
+    assert DiskParts(root).sweep(later) == 1
+    leave(root, scattered(note(WRITTEN, FLUSHED)))
+    assert DiskParts(root).sweep(time.time_ns()) == 0
+    assert DiskParts(root).sweep(later) == 1
+    assert list(folder_of(root).iterdir()) == []
+
+
+def test_a_part_that_has_no_holes_any_more_is_as_long_as_what_it_holds(root: Root) -> None:
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        part.write(DATA[1000:2000], 1000)
+        part.write(DATA[:1000], 0)
+    assert (folder_of(root) / f"{SHA256}.part").read_bytes() == DATA[:2000]
+
+
+# --- disks that say no ------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """Let writes beyond `size` bytes fail, and new lengths beyond it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "room", [0, JOURNAL_BYTES - SLOT_BYTES, SLOT_BYTES // 2], ids=["none", "one slot", "half"]
+)
+def test_where_no_journal_can_be_begun_the_bytes_before_it_are_kept(root: Root, room: int) -> None:
+    with (
+        DiskParts(root).claim(SHA256, SIZE) as part,
+        no_file_longer_than(SIZE + room),
+    ):
+        part.write(DATA[: 300 * KIB], 0)
+        with pytest.raises(DiskError) as caught:
+            part.write(DATA[FAR : FAR + 10], FAR)
+        assert caught.value.code is Code.NO_SPACE
+        assert part.done == Ranges.prefix_of(300 * KIB)
+    assert DiskParts(root).held()[SHA256] == 300 * KIB
+    assert finish(root) == Ranges.prefix_of(300 * KIB)
+
+
+def test_where_a_disk_is_too_full_for_a_journal_the_bytes_before_it_are_kept(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "small", "size=1m"):
+        root = make_root(tmp_path / "small")
+        filler = root.path / "filler"
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            part.write(DATA[: 300 * KIB], 0)
+            with open(filler, "wb", buffering=0) as file:
+                fill(file.fileno())
+            with pytest.raises(DiskError) as caught:
+                part.write(DATA[FAR : FAR + 10], FAR)
+            assert caught.value.code is Code.NO_SPACE
+            assert part.digests().sha256 == hashlib.sha256(DATA[: 300 * KIB]).hexdigest()
+        filler.unlink()
+        assert DiskParts(root).held()[SHA256] == 300 * KIB
+        assert held_by_the_next(root) == Ranges.prefix_of(300 * KIB)
+
+
+def fill(fd: int) -> None:
+    step = 64 * KIB
+    while step:
+        try:
+            os.write(fd, bytes(step))
+        except OSError:
+            step //= 2
+
+
+@pytest.fixture
+def held(root: Root) -> Iterator[tuple[HeldPart, int]]:
+    """A part over a descriptor that the test knows."""
+    folder_of(root)
+    with root.beneath.folder(PARTS) as folder:
+        fd = os.open(root.path / PARTS / "a", os.O_RDWR | os.O_CREAT)
+        part = HeldPart(folder, "a", fd, sha256=SHA256, size=SIZE)
+        try:
+            yield part, fd
+        finally:
+            part.close()
+
+
+@contextmanager
+def unwritable(fd: int) -> Iterator[None]:
+    """Let writes to a descriptor fail, as those to a broken medium do."""
+    spare = os.dup(fd)
+    closed = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    os.dup2(closed, fd)
+    try:
+        yield
+    finally:
+        os.dup2(spare, fd)
+        os.close(spare)
+        os.close(closed)
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
+
+
+@needs_proc
+def test_a_part_with_a_failed_write_takes_no_more_bytes_and_is_not_published(
+    held: tuple[HeldPart, int],
+) -> None:
+    # With several connections, the failure of one must not be lost on the others.
+    part, fd = held
+    part.write(DATA, 0)
+    with unwritable(fd), pytest.raises(DiskError) as caught:
+        part.write(DATA[FAR:], FAR)
+    assert caught.value.code is Code.DISK_FAILED
+    assert part.digests().sha256 == SHA256
+    with pytest.raises(DiskError):
+        part.write(DATA[FAR:], FAR)
+    with pytest.raises(DiskError):
+        part.seal()
+    assert part.spoiled
+
+
+@needs_proc
+def test_a_note_that_cannot_be_written_fails_the_write_and_nothing_that_is_held_is_lost_track_of(
+    held: tuple[HeldPart, int],
+) -> None:
+    part, _ = held
+    part.write(DATA[FAR : FAR + KIB], FAR)
+    with (
+        no_file_longer_than(SIZE),
+        pytest.raises(DiskError) as caught,
+    ):
+        part.write(DATA[:MIB], 0)
+    assert caught.value.code is Code.NO_SPACE
+    assert part.done == Ranges(((0, MIB), (FAR, FAR + KIB)))
+    assert part.digests().sha256 == hashlib.sha256(DATA[:MIB]).hexdigest()
+
+
+# --- systems with less ---------------------------------------------------------------------
+
+
+@pytest.mark.timeout(20)
+def test_where_files_have_one_position_only_several_threads_do_not_wait_for_each_other(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Windows; what is close behind a prefix that is read back was waited for.
+    for call in ("pread", "preadv", "pwrite"):
+        monkeypatch.delattr(os, call)
+    with DiskParts(root).claim(SHA256, SIZE) as part:
+        part.write(DATA[: 64 * KIB], 0)
+        part.write(DATA[128 * KIB : FAR], 128 * KIB)
+        part.write(DATA[64 * KIB : 128 * KIB], 64 * KIB)
+        part.write(DATA[FAR : FAR + KIB], FAR)
+        part.write(DATA[FAR + KIB :], FAR + KIB)
+        assert part.digests().sha256 == SHA256
