@@ -31,6 +31,8 @@ class Beneath:
         self._plain = plain
         self._mutex = threading.Lock()
         self._fd: int | None = None
+        self._keeping = threading.Lock()
+        self._kept: dict[str, Folder] = {}
 
     @property
     def root(self) -> str:
@@ -49,16 +51,29 @@ class Beneath:
         (FileNotFoundError where it does not exist) and SafetyError symlinked-directory or
         obstacle, naming the component.
         """
-        root_fd = self._root_fd()
-        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "")
+        folder = self._walk(path, make=make)
         try:
-            for name in path.split("/") if path else ():
-                child = _enter(folder, name, make=make)
-                folder.close()
-                folder = child
             yield folder
         finally:
             folder.close()
+
+    def kept(self, path: str) -> Folder:
+        """Return a directory of civsync's own, open for as long as this lives; made if missing.
+
+        It is walked to once, and again if it was removed, so it is for directories that
+        nobody else has a reason to move. Must not be closed: others use it, too. Raises as
+        `folder`.
+        """
+        folder = self._kept.get(path)
+        if folder is None or folder.is_removed():
+            with self._keeping:
+                folder = self._kept.get(path)
+                if folder is None or folder.is_removed():
+                    folder = self._walk(path, make=True)
+                    if folder.fd is not None:
+                        self._kept[path] = folder
+                        weakref.finalize(self, folder.close)
+        return folder
 
     def look(self, path: str) -> os.stat_result | None:
         """Look at `path` in one call, for seeing only; None if nothing is there.
@@ -75,6 +90,19 @@ class Beneath:
             if error.errno == errno.ENAMETOOLONG:
                 return None
             raise
+
+    def _walk(self, path: str, *, make: bool) -> Folder:
+        root_fd = self._root_fd()
+        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "")
+        try:
+            for name in path.split("/") if path else ():
+                child = _enter(folder, name, make=make)
+                folder.close()
+                folder = child
+        except BaseException:
+            folder.close()
+            raise
+        return folder
 
     def _root_fd(self) -> int | None:
         if self._plain:

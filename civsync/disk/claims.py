@@ -86,11 +86,14 @@ def lock_part(fd: int) -> bool | None:
     return None if os.name == "nt" else try_lock(fd)
 
 
-def claim_part(folder: Folder, sha256: str, size: int) -> tuple[str, int]:
-    """Return the name and the descriptor of a file that only we write to."""
+def claim_part(folder: Folder, sha256: str, size: int, *, orphaned: bool = True) -> tuple[str, int]:
+    """Return the name and the descriptor of a file that only we write to.
+
+    Without `orphaned` nobody else is known to have made a claim for it.
+    """
     return (
         _claim_idle(folder, sha256, size)
-        or _claim_orphan(folder, sha256, size)
+        or (_claim_orphan(folder, sha256, size) if orphaned else None)
         or _create(folder, sha256)
     )
 

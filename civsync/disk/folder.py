@@ -102,7 +102,14 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names in the directory, in no order."""
-        return os.listdir(self.real if self.fd is None else self.fd)
+        if self.fd is None:
+            return os.listdir(self.real)
+        # Opened anew: threads that share a descriptor would share the place in the list.
+        fd = os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=self.fd)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
 
     def read(self, name: str, cap: int) -> bytes:
         """Return a small file whole; raises OSError (EFBIG) above `cap` bytes."""
@@ -156,6 +163,10 @@ class Folder:
                 raise _refusal(path, link=found is None or is_link(found)) from None
             raise
         return Folder(fd, real, path)
+
+    def is_removed(self) -> bool:
+        """Tell whether the directory is gone, and only held open here."""
+        return self.fd is not None and os.fstat(self.fd).st_nlink == 0
 
     def close(self) -> None:
         """Let go of the directory."""

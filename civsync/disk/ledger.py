@@ -42,6 +42,7 @@ class DiskLedger:
         self._store = DiskStore(root)
         self._mutex = threading.Lock()
         self._fd: int | None = None
+        self._end = 0
         self.unsettled = False
         """True if the last `read` had to work in notes, which a `commit` makes an end of."""
 
@@ -139,15 +140,15 @@ class DiskLedger:
         line = write_note(note)
         with self._mutex, faults_of("write", f"{CONTROL}/{NOTES}"):
             fd = self._notes()
-            end = os.lseek(fd, 0, os.SEEK_END)
             try:
                 write_all(fd, line)
                 if durable:
                     _flush(fd)
+                self._end += len(line)
             except OSError:
                 # Half a line in the middle would damage all that follows it.
                 with contextlib.suppress(OSError):
-                    os.ftruncate(fd, end)
+                    os.ftruncate(fd, self._end)
                 self._close_notes()
                 raise
 
@@ -155,6 +156,7 @@ class DiskLedger:
         if self._fd is None:
             with self._beneath.folder(CONTROL, make=True) as folder:
                 self._fd = _open_notes(folder)
+            self._end = os.lseek(self._fd, 0, os.SEEK_END)
         return self._fd
 
     def _close_notes(self) -> None:

@@ -130,8 +130,9 @@ class HeldPart:
         except OSError as error:
             self.spoiled = True
             raise translate(error, "flush", self._shown) from error
-        settle(self.stamp.mtime_ns)
-        return self.stamp
+        stamp = self.stamp
+        settle(stamp.mtime_ns)
+        return stamp
 
     def park(self) -> None:
         """Leave the file so that the next claim knows what it holds. Raises OSError."""

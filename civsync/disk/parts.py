@@ -46,6 +46,7 @@ class DiskParts:
         self._trash = Trash(root.beneath, now)
         self._mutex = threading.Lock()
         self._here: set[str] = set()
+        self._claimed_before: frozenset[str] | None = None
 
     @contextmanager
     def claim(self, sha256: str, size: int) -> Iterator[HeldPart]:
@@ -56,11 +57,10 @@ class DiskParts:
         """
         name = part_name(sha256)
         with self._alone(sha256):
-            with (
-                faults_of("open", f"{PARTS}/{name}"),
-                self._beneath.folder(PARTS, make=True) as folder,
-            ):
-                claimed, fd = claim_part(folder, sha256, size)
+            with faults_of("open", f"{PARTS}/{name}"):
+                folder = self._beneath.kept(PARTS)
+                orphaned = self._may_be_orphaned(sha256)
+                claimed, fd = claim_part(folder, sha256, size, orphaned=orphaned)
                 try:
                     part = HeldPart(folder, claimed, fd, sha256=sha256, size=size)
                 except BaseException:
@@ -78,10 +78,8 @@ class DiskParts:
     def name_it(self, name: str, sha256: str) -> None:
         """Let the released part `name` be the one that `claim` finds under `sha256`."""
         old, new = part_name(_stand_in(name)), part_name(sha256)
-        with (
-            faults_of("rename", f"{PARTS}/{old}"),
-            self._beneath.folder(PARTS, make=True) as folder,
-        ):
+        with faults_of("rename", f"{PARTS}/{old}"):
+            folder = self._beneath.kept(PARTS)
             if folder.find(old) is not None:
                 folder.rename(old, folder, new)
 
@@ -91,7 +89,8 @@ class DiskParts:
         Raises DiskError (no-space, for one).
         """
         name = part_name(sha256)
-        with faults_of("look through", TRASH), self._beneath.folder(PARTS, make=True) as folder:
+        with faults_of("look through", TRASH):
+            folder = self._beneath.kept(PARTS)
             if _whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
                 return True
             return any(self._copy(path, folder, sha256, size) for path in candidates)
@@ -100,10 +99,8 @@ class DiskParts:
         """Take a whole but wrong part out of the way; returns where it is, for people."""
         held = as_held(part)
         found = held.digests().sha256
-        with (
-            faults_of("move", f"{PARTS}/{held.name}"),
-            self._beneath.folder(PARTS) as folder,
-        ):
+        with faults_of("move", f"{PARTS}/{held.name}"):
+            folder = self._beneath.kept(PARTS)
             if os.name == "nt":
                 held.close()
             place = self._trash.take(
@@ -129,14 +126,13 @@ class DiskParts:
         """Free space for this user on the disk of the parts, be the root there or not yet."""
         place = self._beneath.root
         with faults_of("measure", place):
-            while not os.path.exists(place) and place != os.path.dirname(place):
-                place = os.path.dirname(place)
-            if hasattr(os, "statvfs"):
-                status = os.statvfs(place)
-                return status.f_bavail * status.f_frsize
-            import shutil  # noqa: PLC0415 - it loads every archive module, for Windows alone
-
-            return shutil.disk_usage(place).free
+            while True:
+                try:
+                    return _free(place)
+                except FileNotFoundError:
+                    if place == os.path.dirname(place):
+                        raise
+                    place = os.path.dirname(place)
 
     def sweep(self, now_ns: int, *, wanted: Collection[str] = frozenset()) -> int:
         """Delete what waited long enough in parts, trash and quarantine; count the files.
@@ -161,6 +157,19 @@ class DiskParts:
                     count += drop_idle(folder, name)
         return count
 
+    def _may_be_orphaned(self, sha256: str) -> bool:
+        """Tell whether there may be a claim that another process left, or still has.
+
+        The folder is listed once: for each of ten thousand files it would take longer than
+        all else. A process that comes later waits for the lock of the root; where locks do
+        not work both receive the file, which costs bytes and spoils nothing.
+        """
+        with self._mutex:
+            if self._claimed_before is None:
+                claims = map(parse_claim, self._beneath.kept(PARTS).names())
+                self._claimed_before = frozenset(each.sha256 for each in claims if each)
+            return sha256 in self._claimed_before
+
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
         with self._mutex:
@@ -178,7 +187,8 @@ class DiskParts:
             part.close()
             return
         # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
-        with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
+        with contextlib.suppress(OSError):
+            folder = self._beneath.kept(PARTS)
             name = part_name(part.sha256)
             other = held_under(folder, name) or 0
             part.park()
@@ -220,6 +230,15 @@ def as_held(part: Part) -> HeldPart:
     if not isinstance(part, HeldPart):
         raise TypeError("this part was claimed elsewhere")
     return part
+
+
+def _free(place: str) -> int:
+    if hasattr(os, "statvfs"):
+        status = os.statvfs(place)
+        return status.f_bavail * status.f_frsize
+    import shutil  # noqa: PLC0415 - it loads every archive module, for Windows alone
+
+    return shutil.disk_usage(place).free
 
 
 def _whole(status: os.stat_result | None, size: int) -> bool:

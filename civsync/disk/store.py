@@ -70,9 +70,9 @@ class DiskStore:
         parent, name = _split(path)
         with (
             faults_of("publish", path),
-            self._beneath.folder(PARTS) as parts,
             self._beneath.folder(parent, make=True) as folder,
         ):
+            parts = self._beneath.kept(PARTS)
             if stamp_of(parts.stat(held.name)) != stamp:
                 raise DiskError(
                     Code.DISK_FAILED, f"somebody changed the part for {path}", subject=path

@@ -91,11 +91,12 @@ class Fetcher:
         next run.
         """
         file = action.want.file
-        salvaged = False
+        salvaged, free = False, 0
 
         def claim() -> AbstractContextManager[Part]:
-            nonlocal salvaged
+            nonlocal salvaged, free
             salvaged = self._out.parts.salvage(file.sha256, file.size, copies)
+            free = self._out.parts.free_bytes()
             return self._out.parts.claim(file.sha256, file.size)
 
         hold = Hold(claim, self._threads)
@@ -103,7 +104,7 @@ class Fetcher:
             held = part.done.total
             self._out.report(FileStarted(path=file.path, size=file.size, held=held))
             reception = Reception.of(file, part, self._pieces)
-            with self._room_for(file, reception):
+            with self._room_for(file, reception, free):
                 await self._receive(file, reception, lane)
             owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
             if owned is None:
@@ -127,15 +128,15 @@ class Fetcher:
             await self._in_thread(part.restart)
 
     @contextmanager
-    def _room_for(self, file: LockedFile, reception: Reception) -> Iterator[None]:
-        """Count what is to come of a file while it does.
+    def _room_for(self, file: LockedFile, reception: Reception, free: int) -> Iterator[None]:
+        """Count what is to come of a file while it does; `free` bytes were, an instant ago.
 
         Raises DiskError no-space if it does not fit beside what else is coming: the disk
         may have filled up since the plan was made.
         """
         need = file.size - reception.part.done.total
         others = sum(size - each.part.done.total for size, each in self._coming)
-        have = max(0, self._out.parts.free_bytes() - others) if need else 0
+        have = max(0, free - others)
         if need > have:
             raise DiskError(
                 Code.NO_SPACE,

@@ -93,7 +93,7 @@ class Connection:
                 with _translated(route, abort, Code.CONNECTION_LOST, handshake=True):
                     sock.settimeout(_left(until))
                     sock = context.wrap_socket(sock, server_hostname=route.host)
-            handle.setblocking(False)
+            sock.setblocking(False)
         except BaseException:
             abort.release()
             sock.close()
@@ -109,9 +109,7 @@ class Connection:
         was_used, self._used = self._used, True
         with _translated(self.route, abort, Code.CONNECTION_LOST):
             try:
-                self._sock.settimeout(self.patience.silence)
-                self._sock.sendall(self._render(url, headers))
-                self._sock.setblocking(False)
+                self._send_all(self._render(url, headers))
                 until = monotonic() + self.patience.silence
                 raw = read_head(lambda limit: self._stream.line(limit, until))
             except (CutError, ConnectionError, ssl.SSLEOFError) as error:
@@ -123,22 +121,23 @@ class Connection:
 
     def waiting(self) -> bool:
         """Tell whether there is something to read just now, the end included."""
-        if self._stream.left_over:
-            return True
-        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
-            return True
-        try:
-            self.handle.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
+        return not self._stream.is_quiet()
 
     def close(self) -> None:
         """Close without ceremony."""
         self.handle.close()
         self._sock.close()
+
+    def _send_all(self, request: bytes) -> None:
+        """Send a request, which nearly always fits into the buffer of the socket at once."""
+        try:
+            sent = self._sock.send(request)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = 0
+        if sent < len(request):
+            self._sock.settimeout(self.patience.silence)
+            self._sock.sendall(request[sent:])
+            self._sock.setblocking(False)
 
     def _render(self, url: str, headers: Mapping[str, str]) -> bytes:
         parts = urlsplit(url)

@@ -45,10 +45,15 @@ class Stream:
         self._poll = select.poll()
         self._poll.register(sock, self._wants)
 
-    @property
-    def left_over(self) -> bool:
-        """Whether something was read that nobody has taken."""
-        return bool(self._ahead)
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read just now; an end or a failure would be something.
+
+        What there was is lost.
+        """
+        try:
+            return not self._ahead and self._receive(memoryview(bytearray(1))) is None
+        except OSError:
+            return False
 
     def demand(self, floor: Floor) -> None:
         """From now on hold the peer to this floor."""
@@ -84,7 +89,8 @@ class Stream:
         """
         while (end := self._ahead.find(b"\n", 0, limit) + 1) == 0 and len(self._ahead) < limit:
             room = memoryview(bytearray(_AHEAD))
-            count = self._receive(room)
+            # After a request that was just sent there is nothing before the next wait.
+            count = None if self._dry else self._receive(room)
             if count is None:
                 return None
             if count == 0:
