@@ -75,6 +75,7 @@ async def _act(context: Context, orders: Orders) -> Outcome:
         choose_display(context.output, stream=True) as display,
         hold_root(disk.root, command="civsync sync"),
     ):
+        context.before_exit.append(display.abandon)
         stop = threading.Event()
         try:
             world = await run_sync(

@@ -30,6 +30,7 @@ from civsync.core.events import (
     FileProgress,
     FileStarted,
     Hashing,
+    Noted,
     Planned,
     Recording,
 )
@@ -68,7 +69,7 @@ class LiveBars:
             BarColumn(bar_width=24),
             _Bytes(binary_units=True, table_column=Column(no_wrap=True)),
             _Speed(table_column=Column(no_wrap=True)),
-            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            _TimeLeft(compact=True, table_column=Column(no_wrap=True)),
             console=console,
             transient=True,
             expand=False,
@@ -100,6 +101,11 @@ class LiveBars:
             self._progress.headline = Text(text, style="dim" if self._output.colored else "")
             self._progress.refresh()
 
+    def abandon(self) -> None:
+        """Give the terminal its cursor back: the process ends at once."""
+        if self._progress is not None:
+            self._progress.console.show_cursor()
+
     def _draw(self, progress: Progress, event: Event) -> None:
         match event:
             case Asked(requests=requests):
@@ -128,6 +134,8 @@ class LiveBars:
                 progress.update(self._files[path], completed=held)
             case FileDone(path=path) | FileFailed(path=path) if path in self._files:
                 progress.remove_task(self._files.pop(path))
+            case Noted(code="paused", path=path) if path is not None and path in self._files:
+                progress.remove_task(self._files.pop(path))
             case _:
                 pass
         if self._whole is not None:
@@ -136,6 +144,7 @@ class LiveBars:
                 self._whole,
                 completed=self._tally.bytes_received,
                 total=self._tally.total - self._tally.bytes_found,
+                moves=bool(self._files),
             )
 
 
@@ -161,8 +170,19 @@ class _Speed(ProgressColumn):
     """Bytes a second, in the units that everything else is told in."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        speed = (task.finished_speed or task.speed) if _moves(task) else None
         return Text(f"{size_text(int(speed))}/s" if speed else "", style="progress.data.speed")
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """How long it will still take; nothing while everything is paused."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if _moves(task) else Text("")
+
+
+def _moves(task: Task) -> bool:
+    return bool(task.fields.get("moves", True))
 
 
 def name_width(columns: int) -> int:

@@ -236,6 +236,8 @@ def _write(stream: TextIO | None, text: str) -> None:
         stream.flush()
     except BrokenPipeError:
         discard(stream)
+        if stream is sys.stderr:
+            return  # what was only said is no reason to stop the work
         raise NobodyReadsError from None
     except OSError as error:
         if stream is sys.stderr:

@@ -57,6 +57,10 @@ class Display(Protocol):
         """Show what the keys do just now, where keys and a live display are; "" for nothing."""
         ...
 
+    def abandon(self) -> None:
+        """Leave the terminal usable: the process ends at once."""
+        ...
+
     def __enter__(self) -> Self:
         """Begin."""
         ...
@@ -90,6 +94,9 @@ class _Plain:
 
     def hint(self, text: str) -> None:
         """There is no place that could be redrawn."""
+
+    def abandon(self) -> None:
+        """Nothing was done to the terminal."""
 
     def __exit__(
         self,
@@ -155,6 +162,8 @@ def tell_common(event: Event, output: Output) -> None:
             )
         case Paused(host=host, seconds=seconds):
             output.talk(f"{show(host)} asked for a pause of {duration_text(seconds)}")
+        case Noted(code="paused" | "resumed") if output.live and not output.choice.verbose:
+            pass  # the line above the bars says how many are
         case Noted(code="paused" | "resumed" | "served-name", message=message, path=path):
             output.talk(f"{show(path or '')}: {show(message)}")
         case Noted(message=message, path=path):

@@ -13,7 +13,7 @@ from civsync.cli.plan_text import plan_lines
 from civsync.cli.progress import VERBS, choose_display, event_document
 from civsync.cli.settings import state_dir
 from civsync.cli.wiring import Disk, open_disk
-from civsync.core.codes import ExitCode
+from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Unselected
@@ -199,8 +199,11 @@ def _tell(output: Output, outcome: "Outcome", unselected: Unselected, seconds: f
     for path, error in outcome.failures:
         _tell_failure(output, path, error)
     words = [f"{count:,} {VERBS.get(how, how)}" for how, count in outcome.done.items()]
-    if outcome.failures:
-        words.append(output.paint(f"{len(outcome.failures):,} failed", "red"))
+    cancelled = sum(error.code is Code.CANCELLED for _, error in outcome.failures)
+    if cancelled:
+        words.append(f"{cancelled:,} cancelled")
+    if len(outcome.failures) > cancelled:
+        words.append(output.paint(f"{len(outcome.failures) - cancelled:,} failed", "red"))
     speed = ""
     if outcome.received and seconds > 0:
         speed = f", {size_text(outcome.received)} at {size_text(int(outcome.received / seconds))}/s"

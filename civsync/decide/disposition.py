@@ -34,7 +34,7 @@ def served_name(header: str) -> SafeName | None:
         return None
     for name, read in (("filename*", _read_extended), ("filename", _read_plain)):
         if name in parameters and (text := read(parameters[name])) is not None:
-            return _component(text)
+            return bare_name(text)
     return None
 
 
@@ -69,7 +69,7 @@ def _read_extended(value: str) -> str | None:
         return None
 
 
-def _component(text: str) -> SafeName | None:
+def bare_name(text: str) -> SafeName | None:
     """Return the last part of what may be a whole path, cleaned; None if it names no file."""
     if len(text) > NAME_CHARS:
         return None

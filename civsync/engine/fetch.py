@@ -20,6 +20,7 @@ from civsync.core.events import FileStarted, Noted
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
+from civsync.decide.disposition import bare_name
 from civsync.decide.pieces import PieceTuning
 from civsync.engine.lanes import Lane
 from civsync.engine.lines import Lines
@@ -176,7 +177,7 @@ class Fetcher:
                 )
             )
         check_payload(file, part, self._out.parts)
-        if reception.served_as not in ("", file.name):
+        if reception.served_as not in ("", bare_name(file.name)):
             message = f"Civitai offers it as {reception.served_as}; the lock names it {file.name}"
             self._out.report(Noted(code="served-name", message=message, path=file.path))
         owned = self._publish(action, part)

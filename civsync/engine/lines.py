@@ -34,7 +34,7 @@ class Lines:
         self._tuning = tuning or RampTuning()
         self._ramp = Ramp(self._tuning)
         self._crews: list[Crew] = []
-        self._gone_received = 0
+        self._gone: dict[SafePath, int] = {}
         self._wanted = anyio.Event()
 
     @asynccontextmanager
@@ -43,7 +43,7 @@ class Lines:
         async with crew.gathered():
             self._crews.append(crew)
             # What came in an earlier time of this file is counted among what is gone already.
-            self._gone_received -= crew.reception.received
+            self._gone[crew.path] = self._gone.get(crew.path, 0) - crew.reception.received
             if self._used > self._connections:
                 self._send_away(self._used - self._connections)
             if crew.room:
@@ -51,13 +51,18 @@ class Lines:
             try:
                 yield
             finally:
+                self._gone[crew.path] = self.received_of(crew.path)
                 self._crews.remove(crew)
-                self._gone_received += crew.reception.received
 
     @property
     def received(self) -> int:
         """Bytes that came over the network so far."""
-        return self._gone_received + sum(crew.reception.received for crew in self._crews)
+        return sum(self._gone.values()) + sum(crew.reception.received for crew in self._crews)
+
+    def received_of(self, path: SafePath) -> int:
+        """Bytes that came over the network for one file, in all its tries."""
+        running = sum(crew.reception.received for crew in self._crews if crew.path == path)
+        return self._gone.get(path, 0) + running
 
     def connections(self) -> dict[SafePath, int]:
         """Return how many connections receive each file just now."""

@@ -314,7 +314,7 @@ def test_priority_decides_the_order_of_downloads(shop: Shop) -> None:
         f"{{model: {three.id}, priority: 9}}",
     )
     ended = shop.sync("--jobs", "1")
-    assert [event["path"] for event in ended.events("done")] == [
+    assert [event["path"] for event in ended.events("started")] == [
         "loras/m2.safetensors",
         "loras/m1.safetensors",
         "loras/m0.safetensors",
