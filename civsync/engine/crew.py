@@ -153,7 +153,7 @@ class Crew:
     def dismiss(self, count: int) -> None:
         """Send the last `count` helpers away; they may take a moment to be gone."""
         staying = [scope for scope in self._helpers if not scope.cancel_called]
-        for scope in staying[len(staying) - count :]:
+        for scope in staying[max(0, len(staying) - count) :]:
             scope.cancel()
 
     async def _help(self, scope: anyio.CancelScope) -> None:
