@@ -53,6 +53,8 @@ class Crew:
         self._refusals = 0
         self.rate = 0.0
         """Bytes a second of one connection, as last measured."""
+        self.counted = 0
+        """How many of the bytes received are in the count of the run."""
 
     @property
     def missing(self) -> int:

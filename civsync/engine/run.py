@@ -59,7 +59,10 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run: paths done by kind, and what failed, in the order of the paths."""
+    """What came of a run: paths done by kind, and what failed, in the order of the paths.
+
+    `received` counts all bytes that came over the network, also for what failed.
+    """
 
     done: dict[str, int] = field(default_factory=dict)
     received: int = 0
@@ -147,8 +150,7 @@ class _Run:
         self._unwritten: CivsyncError | None = None
         self._done: dict[str, int] = {}
         self._finished: set[SafePath] = set()
-        self._received = 0
-        lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
+        self._lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
         # Each file that is received needs a connection.
         jobs = min(manner.jobs, manner.connections)
         self._downloads = Downloads(
@@ -160,14 +162,14 @@ class _Run:
                 limit=outside.transport.limit,
                 report=outside.report,
             ),
-            lines=lines,
+            lines=self._lines,
             jobs=jobs,
             fail_fast=manner.fail_fast,
             limit_rate=manner.limit_rate,
         )
         self._fetcher = Fetcher(
             replace(outside, report=self._overhear),
-            lines,
+            self._lines,
             workers=jobs,
             offline=manner.offline,
             pieces=manner.pieces,
@@ -217,7 +219,7 @@ class _Run:
             raise self._unwritten
         return Outcome(
             done=dict(sorted(self._done.items())),
-            received=self._received,
+            received=self._lines.received,
             failures=tuple(sorted(self._failures.items())),
             receipt=self._receipt(),
         )
@@ -297,7 +299,8 @@ class _Run:
             fetched = await self._fetcher.fetch(action, copies, lane)
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
-        self._finish(fetched.how, path, size, fetched.received)
+        # Also what came before it was paused.
+        self._finish(fetched.how, path, size, self._lines.came(path))
 
     async def _drop(self, action: Fetch | Replace) -> None:
         lock = self._lock_of(action.want.file.sha256)
@@ -353,7 +356,6 @@ class _Run:
     def _finish(self, how: str, path: SafePath, size: int, received: int = 0) -> None:
         self._finished.add(path)
         self._done[how] = self._done.get(how, 0) + 1
-        self._received += received
         self._out.report(FileDone(path=path, how=how, size=size, received=received))
 
     def _fail(self, path: SafePath, error: CivsyncError) -> None:
