@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -16,6 +16,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from civsync.cli.output import Output, count_text, show, size_text
@@ -34,6 +35,13 @@ from civsync.core.events import (
 )
 from civsync.core.names import SafePath
 
+_NAME_WIDTH: Final = 32
+_LEAST_NAME_WIDTH: Final = 12
+"""Columns for the name of a file, where there is room and where there is none."""
+
+_NUMBERS_WIDTH: Final = 45
+"""Columns for all else: "999.9/999.9 MiB", "999.9 MiB/s", "0:00:00", blanks, a short bar."""
+
 
 class LiveBars:
     """Redraws in place, and leaves nothing behind but the lines that every display tells."""
@@ -46,18 +54,22 @@ class LiveBars:
         self._asking: TaskID | None = None
         self._hashing: TaskID | None = None
         self._files: dict[SafePath, TaskID] = {}
+        self._name_width = _NAME_WIDTH
         self._tally = Tally()
 
     def __enter__(self) -> Self:
+        console = Console(
+            stderr=True, highlight=False, markup=False, no_color=not self._output.colored
+        )
+        self._name_width = name_width(console.width)
+        # Of a line that is too long the bar gives way, never a number.
         self._progress = _Rows(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            _Bytes(binary_units=True),
-            _Speed(),
-            TimeRemainingColumn(compact=True),
-            console=Console(
-                stderr=True, highlight=False, markup=False, no_color=not self._output.colored
-            ),
+            _Bytes(binary_units=True, table_column=Column(no_wrap=True)),
+            _Speed(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            console=console,
             transient=True,
             expand=False,
         )
@@ -110,7 +122,7 @@ class LiveBars:
                 text = f"reading {done + 1 if done < total else total} of {total}"
                 progress.update(self._hashing, description=text, completed=count)
             case FileStarted(path=path, size=size, held=held) if path not in self._files:
-                name = shorten(show(path.rpartition("/")[2]))
+                name = shorten(show(path.rpartition("/")[2]), self._name_width)
                 self._files[path] = progress.add_task(name, total=size, completed=held)
             case FileProgress(path=path, held=held) if path in self._files:
                 progress.update(self._files[path], completed=held)
@@ -153,7 +165,12 @@ class _Speed(ProgressColumn):
         return Text(f"{size_text(int(speed))}/s" if speed else "", style="progress.data.speed")
 
 
-def shorten(text: str, width: int = 32) -> str:
+def name_width(columns: int) -> int:
+    """Return how long a name may be beside the numbers, on a terminal of so many columns."""
+    return min(_NAME_WIDTH, max(_LEAST_NAME_WIDTH, columns - _NUMBERS_WIDTH))
+
+
+def shorten(text: str, width: int = _NAME_WIDTH) -> str:
     """Cut the middle out of a long name; its end tells most."""
     if len(text) <= width:
         return text

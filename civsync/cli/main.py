@@ -71,6 +71,11 @@ HABITS: Final = {
     "resume": "Run `civsync job resume`; a sync that has ended is gone on with by `civsync sync`.",
     "cancel": "Run `civsync job cancel`.",
     "jobs": "Run `civsync job list`.",
+    "ps": "Run `civsync job list`.",
+    "queue": "Run `civsync job list`.",
+    "limit": "Run `civsync job limit`.",
+    "prioritize": "Run `civsync job prioritize`.",
+    "stop": "Run `civsync job pause` or `civsync job cancel`; Ctrl-C or the key q ends a sync.",
     "login": "Run `civsync auth login`.",
     "logout": "Run `civsync auth logout`.",
 }

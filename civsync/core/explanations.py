@@ -351,7 +351,7 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         ),
         Code.ROOT_BUSY: _disk(
             ExitCode.TEMPORARY,
-            "Wait for the other civsync to end.",
+            "Wait for the other civsync to end; `civsync job list` shows how far a sync is.",
             "Another civsync is changing this root.",
         ),
         Code.FOREIGN_FILE: _safety(

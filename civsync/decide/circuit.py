@@ -2,10 +2,12 @@
 
 Otherwise every one of 500 files would find out by its own tries that their storage host is
 dead. After TRIP failures in a row one request at a time is let through to see whether the
-host is back; the others wait for what becomes of it. When nothing came for `patience`
-seconds the host counts as dead for the rest of the run. No clock is read here.
+host is back; the others wait for what becomes of it, but not for the end of a body that
+flows. When nothing came for `patience` seconds the host counts as dead for the rest of the
+run. No clock is read here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +31,16 @@ class DeadHostError(WireError):
     """The host counts as dead: no file of the run tries it again."""
 
 
+def _nothing() -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class _Host:
     failures: int = 0
     open_since: float | None = None
     probing: bool = False
+    moved: Callable[[], bool] = _nothing
     dead: DeadHostError | None = None
 
 
@@ -54,10 +61,18 @@ class Circuit:
             return 0.0
         if known.dead is not None:
             raise _again(known.dead)
+        if known.probing and known.moved():
+            self.succeeded(host)
+            return 0.0
         if known.probing:
             return _LOOK_AGAIN_S
-        known.probing = True
+        known.probing, known.moved = True, _nothing
         return 0.0
+
+    def begun(self, host: str, moved: Callable[[], bool]) -> None:
+        """Say how to tell, while a request that was let through is under way, that bytes come."""
+        if host in self._hosts:
+            self._hosts[host].moved = moved
 
     def succeeded(self, host: str) -> None:
         """Say that `host` gave something useful."""

@@ -102,7 +102,7 @@ def open_root(
     remembered = recall_root(state_dir, beneath.root)
     if not accept_new:
         if found is None and (remembered is not None or _has_receipt(beneath)):
-            raise _missing(beneath.root, f"{shown(beneath.root)} has lost its marker")
+            raise _missing(beneath.root, "it has lost its marker")
         if found is not None and remembered not in (None, found):
             raise _missing(
                 beneath.root,

@@ -74,7 +74,9 @@ class Crew:
     @property
     def room(self) -> int:
         """How many more connections may help."""
-        return max(0, self._most - self.lines) if self._group is not None else 0
+        # Where ranges mean nothing, a shorter piece would be the whole file once more.
+        helpful = self._group is not None and not self.reception.whole
+        return max(0, self._most - self.lines) if helpful else 0
 
     @asynccontextmanager
     async def gathered(self) -> AsyncIterator[None]:

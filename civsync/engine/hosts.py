@@ -39,8 +39,10 @@ class Hosts:
     def watched(self, host: str, moved: Callable[[], bool]) -> Iterator[None]:
         """Learn from the one admitted request that is made inside how the host is.
 
-        `moved` says whether it brought new bytes; a failure then counts for nothing.
+        `moved` says whether it brought new bytes; a failure then counts for nothing, and the
+        others need not wait for the end.
         """
+        self._circuit.begun(host, moved)
         try:
             yield
         except WireError as error:

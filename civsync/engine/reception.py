@@ -32,12 +32,14 @@ class Reception:
     """What came in for one file, and who receives what of it; several threads share it.
 
     `pieced` says that the bytes are of more than one reply, or were there before, so that
-    they may be of two files. `served_as` is the name that the server gave, "" if none.
+    they may be of two files, `whole` that the server sends the whole file when asked for a
+    range. `served_as` is the name that the server gave, "" if none.
     """
 
     part: Part
     pieces: Pieces
     pieced: bool
+    whole: bool = False
     received: int = 0
     served_as: str = ""
     mutex: threading.Lock = field(default_factory=threading.Lock)
@@ -176,6 +178,7 @@ class Conversation(Glance):
             self._lease.start = self._lease.at = 0
             self._lease.end = self._end = size
             reception.pieced = False
+            reception.whole = True
 
     def _write(self, data: memoryview | bytes) -> None:
         reception, lease, part = self._reception, self._lease, self._reception.part

@@ -61,6 +61,16 @@ def test_digests_may_be_asked_for_on_the_way(parts: Parts) -> None:
         assert part.digests().sha256 == SHA256
 
 
+@pytest.mark.timeout(20)
+def test_bytes_close_behind_a_gap_do_not_wait_for_it(parts: Parts) -> None:
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(DATA[:1_500_000], 0)
+        part.write(DATA[1_600_000:3_000_000], 1_600_000)
+        part.write(DATA[1_500_000:1_600_000], 1_500_000)
+        part.write(DATA[3_000_000:], 3_000_000)
+        assert part.digests().sha256 == SHA256
+
+
 def test_what_was_received_is_there_for_the_next_run(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
         part.write(DATA[:1_500_000], part.done.prefix)

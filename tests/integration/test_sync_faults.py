@@ -336,6 +336,20 @@ def test_an_address_that_expires_in_the_middle_is_asked_for_again_and_the_part_k
     assert ended.end["received"] == SIZE
 
 
+def test_while_the_api_is_down_what_has_an_address_is_received_to_its_end(shop: Shop) -> None:
+    [model] = shop.offer(SIZE)
+    shop.locked(model)
+    spoil_storage(shop, model, Cut(10_000), Cut(5_000, reset=True), Answer(503))
+    shop.served.faults.add(
+        Fault(does=Answer(502, HTML, b"<html>down"), origin="api", skip=1, times=None)
+    )
+    synced = shop.sync("--frozen")
+    assert synced.status == 0, synced.ran.err
+    assert len(shop.tree) == 1
+    assert synced.end["received"] == SIZE
+    assert sum(request.origin == "api" for request in shop.served.requests) == 1
+
+
 @pytest.mark.fault("4.2/changed", "other bytes")
 def test_a_part_of_another_file_costs_one_fresh_try(shop: Shop) -> None:
     (model,) = shop.stocked(SIZE)

@@ -90,6 +90,17 @@ def test_a_host_that_forgets_ranges_in_between_still_gives_the_file(
     assert synced.end["received"] < 2 * SIZE
 
 
+def test_a_host_without_ranges_is_not_tried_with_more_connections(
+    shop: Shop, model: Model, data: bytes
+) -> None:
+    shop.served.faults.add(Fault(does=IgnoreRange(), origin="storage", times=None))
+    synced = shop.sync()
+    assert synced.status == 0, synced.ran.err
+    assert list(shop.tree.values()) == [data]
+    assert synced.end["received"] == SIZE
+    assert shop.ranges == ["bytes=0-"]
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -169,6 +169,7 @@ def demanding(*, limit_rate: int | None = None, min_speed: int = GIB) -> HttpTra
     )
 
 
+@pytest.mark.fault("4.1/slow", "slow drip")
 @pytest.mark.parametrize(
     "framing",
     [

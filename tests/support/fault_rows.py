@@ -59,9 +59,10 @@ ROWS: Final = (
     ),
     Row(
         id="4.1/slow",
-        happens="bytes stop coming",
-        required="a silence has a limit, after which the transfer goes on over a new connection",
-        faults=("stall",),
+        happens="bytes stop coming, or drip",
+        required="a silence has a limit, and so has slowness over a window, after which the"
+        " transfer goes on over a new connection",
+        faults=("stall", "slow drip"),
     ),
     Row(
         id="4.1/retry-after",

@@ -35,6 +35,20 @@ def test_after_some_failures_in_a_row_one_at_a_time_looks_whether_it_is_back() -
     assert [circuit.wait(HOST) for _ in range(3)] == [0.0] * 3
 
 
+def test_nobody_waits_for_the_end_of_a_body_that_flows() -> None:
+    circuit = Circuit()
+    bytes_came: list[int] = []
+    fail(circuit, TRIP)
+    assert circuit.wait(HOST) == 0.0
+    circuit.begun(HOST, lambda: bool(bytes_came))
+    assert circuit.wait(HOST) > 0
+    bytes_came.append(1)
+    assert [circuit.wait(HOST) for _ in range(3)] == [0.0] * 3
+    fail(circuit, TRIP)
+    assert circuit.wait(HOST) == 0.0
+    assert circuit.wait(HOST) > 0
+
+
 def test_who_looked_and_was_cancelled_lets_another_look() -> None:
     circuit = Circuit()
     fail(circuit, TRIP)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from civsync.cli.bars import shorten
+from civsync.cli.bars import name_width, shorten
 from civsync.cli.output import Output, OutputChoice
 from civsync.cli.progress import LOG_EVERY_S, JsonLines, LogLines, event_document
 from civsync.cli.tally import Tally
@@ -197,3 +197,16 @@ def test_a_stream_is_one_line_for_each_event(capsys: pytest.CaptureFixture[str])
 def test_a_long_name_loses_its_middle(text: str, expected: str) -> None:
     assert shorten(text) == expected
     assert len(shorten(text)) <= 32
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        pytest.param(200, 32, id="room enough"),
+        pytest.param(80, 32, id="usual"),
+        pytest.param(60, 15, id="half a screen"),
+        pytest.param(20, 12, id="too narrow for anything"),
+    ],
+)
+def test_a_narrow_terminal_shortens_names_not_numbers(columns: int, expected: int) -> None:
+    assert name_width(columns) == expected

@@ -67,9 +67,10 @@ def show_list(context: Context) -> None:
 @common_options
 @pass_context
 def pause(context: Context, *, entry: str) -> None:
-    """Let downloads rest until `job resume` or the end of the run; by default all.
+    """Let downloads rest; by default all.
 
-    What was received is kept, whatever becomes of the sync.
+    They rest until `job resume`, and the sync waits for them. What was received is kept,
+    whatever becomes of the sync.
     """
     _obey(context, _Wish("pause", "paused", entry, lambda paths: Pause(paths=paths)))
 
@@ -88,9 +89,9 @@ def resume(context: Context, *, entry: str) -> None:
 @common_options
 @pass_context
 def cancel(context: Context, *, entry: str) -> None:
-    """Give downloads up for this run, and drop what was received of them.
+    """Give downloads up for this run.
 
-    The next sync offers them again.
+    What was received of them is dropped. The next sync offers them again.
     """
     wish = _Wish("cancel", "cancelled", entry, lambda paths: Cancel(paths=paths))
     _obey(context, wish, offered_again=True)
@@ -102,7 +103,11 @@ def cancel(context: Context, *, entry: str) -> None:
 @common_options
 @pass_context
 def prioritize(context: Context, *, entry: str, priority: int) -> None:
-    """Let ENTRY start before what has a priority smaller than N."""
+    """Let ENTRY start before what has a smaller priority.
+
+    N is 0 for what has no `priority` in the manifest, and may be negative. It holds for this
+    run, and stops nothing that is running.
+    """
 
     def order(paths: frozenset[SafePath] | None) -> Order:
         return Prioritize(paths=paths or frozenset(), priority=priority)
@@ -115,7 +120,10 @@ def prioritize(context: Context, *, entry: str, priority: int) -> None:
 @common_options
 @pass_context
 def limit(context: Context, *, rate: int | None) -> None:
-    """Receive at most RATE bytes a second, such as 20M, 500K or 1.5MiB; `none` lifts the limit."""
+    """Receive at most RATE bytes a second, over all files.
+
+    RATE is such as 20M, 500K or 1.5MiB; `none` lifts the limit.
+    """
     job = _choose(context, find_jobs())
     _give(job, Limit(rate=rate))
     if context.output.choice.json:

@@ -99,7 +99,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
     callback=_rate,
     metavar="RATE",
     envvar="CIVSYNC_MIN_SPEED",
-    help="Give a connection up that is slower for 30 s (1 KiB/s unless said; 0 for never).",
+    help="Give up a connection that is slower for 30 s, and ask again [1KiB]; 0 for never.",
 )
 @click.option(
     "--verify",
