@@ -27,6 +27,10 @@ _OF_THE_HOST: Final = frozenset(
 )
 
 
+class DeadHostError(WireError):
+    """The host counts as dead: no file of the run tries it again."""
+
+
 def _nothing() -> bool:
     return False
 
@@ -37,7 +41,7 @@ class _Host:
     open_since: float | None = None
     probing: bool = False
     moved: Callable[[], bool] = _nothing
-    dead: WireError | None = None
+    dead: DeadHostError | None = None
 
 
 class Circuit:
@@ -50,7 +54,7 @@ class Circuit:
     def wait(self, host: str) -> float:
         """Return 0.0 if a request may go to `host` now, else the seconds after which to ask.
 
-        Whoever gets 0.0 must tell what became of it. Raises WireError for a dead host.
+        Whoever gets 0.0 must tell what became of it. Raises DeadHostError.
         """
         known = self._hosts.get(host)
         if known is None or known.open_since is None:
@@ -95,8 +99,8 @@ class Circuit:
             known.dead = _dead(host, error, known.failures, now - known.open_since)
 
 
-def _dead(host: str, error: WireError, failures: int, seconds: float) -> WireError:
-    return WireError(
+def _dead(host: str, error: WireError, failures: int, seconds: float) -> DeadHostError:
+    return DeadHostError(
         error.code,
         f"{host} failed {failures} times in a row, the last {spell_seconds(seconds)}"
         f" for all files: {error.message}",
@@ -105,6 +109,6 @@ def _dead(host: str, error: WireError, failures: int, seconds: float) -> WireErr
     )
 
 
-def _again(error: WireError) -> WireError:
+def _again(error: DeadHostError) -> DeadHostError:
     """Return a new value: one exception raised in many tasks would share its traceback."""
-    return WireError(error.code, error.message, subject=error.subject, data=error.data)
+    return DeadHostError(error.code, error.message, subject=error.subject, data=error.data)

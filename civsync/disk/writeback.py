@@ -82,7 +82,8 @@ class WriteBack:
                         return
                     written = self._written
                 os.fdatasync(self._fd)
-                os.posix_fadvise(self._fd, 0, self._hashed(), os.POSIX_FADV_DONTNEED)
+                if hashed := self._hashed():  # 0 would mean the whole file
+                    os.posix_fadvise(self._fd, 0, hashed, os.POSIX_FADV_DONTNEED)
                 self._done = written.total
                 self._flushed(written)
         except OSError as error:

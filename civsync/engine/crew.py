@@ -53,6 +53,8 @@ class Crew:
         self._refusals = 0
         self.rate = 0.0
         """Bytes a second of one connection, as last measured."""
+        self.counted = 0
+        """How many of the bytes received are in the count of the run."""
 
     @property
     def missing(self) -> int:
@@ -155,7 +157,7 @@ class Crew:
     def dismiss(self, count: int) -> None:
         """Send the last `count` helpers away; they may take a moment to be gone."""
         staying = [scope for scope in self._helpers if not scope.cancel_called]
-        for scope in staying[len(staying) - count :]:
+        for scope in staying[max(0, len(staying) - count) :]:
             scope.cancel()
 
     async def _help(self, scope: anyio.CancelScope) -> None:

@@ -28,7 +28,7 @@ class Hosts:
         self._circuit = Circuit()
 
     async def admit(self, host: str) -> None:
-        """Wait until a request may go to `host`. Raises WireError if it counts as dead."""
+        """Wait until a request may go to `host`. Raises DeadHostError."""
         while True:
             wait = self._pace.wait(host, self._clock.monotonic()) or self._circuit.wait(host)
             if not wait:
@@ -56,7 +56,11 @@ class Hosts:
             self._circuit.succeeded(host)
             raise
         except BaseException:
-            self._circuit.left(host)
+            # Cancelled, or the rest was not wanted any more.
+            if moved():
+                self._circuit.succeeded(host)
+            else:
+                self._circuit.left(host)
             raise
         self._circuit.succeeded(host)
 

@@ -1,5 +1,6 @@
 """Share the connections of a run between its files, and find out how many of them pay."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -34,35 +35,45 @@ class Lines:
         self._tuning = tuning or RampTuning()
         self._ramp = Ramp(self._tuning)
         self._crews: list[Crew] = []
-        self._gone: dict[SafePath, int] = {}
+        self._gone_received = 0
+        self._came: Counter[SafePath] = Counter()
         self._wanted = anyio.Event()
 
     @asynccontextmanager
     async def manned(self, crew: Crew) -> AsyncIterator[None]:
         """Count a crew among those who receive, while it does inside."""
-        async with crew.gathered():
-            self._crews.append(crew)
-            # What came in an earlier time of this file is counted among what is gone already.
-            self._gone[crew.path] = self._gone.get(crew.path, 0) - crew.reception.received
-            if self._used > self._connections:
-                self._send_away(self._used - self._connections)
-            if crew.room:
-                self._wanted.set()
-            try:
-                yield
-            finally:
-                self._gone[crew.path] = self.received_of(crew.path)
-                self._crews.remove(crew)
+        # What came in an earlier time of this file is counted already.
+        crew.counted = crew.reception.received
+        try:
+            async with crew.gathered():
+                self._crews.append(crew)
+                if self._used > self._connections:
+                    self._send_away(self._used - self._connections)
+                if crew.room:
+                    self._wanted.set()
+                try:
+                    yield
+                finally:
+                    self._crews.remove(crew)
+                    self._count(crew)
+        finally:
+            self._count(crew)  # what helpers brought in their last moment
+
+    def _count(self, crew: Crew) -> None:
+        came = crew.reception.received - crew.counted
+        crew.counted += came
+        self._gone_received += came
+        self._came[crew.path] += came
+
+    def came(self, path: SafePath) -> int:
+        """Bytes that came over the network for a file that is not received just now."""
+        return self._came[path]
 
     @property
     def received(self) -> int:
         """Bytes that came over the network so far."""
-        return sum(self._gone.values()) + sum(crew.reception.received for crew in self._crews)
-
-    def received_of(self, path: SafePath) -> int:
-        """Bytes that came over the network for one file, in all its tries."""
-        running = sum(crew.reception.received for crew in self._crews if crew.path == path)
-        return self._gone.get(path, 0) + running
+        coming = (crew.reception.received - crew.counted for crew in self._crews)
+        return self._gone_received + sum(coming)
 
     def connections(self) -> dict[SafePath, int]:
         """Return how many connections receive each file just now."""

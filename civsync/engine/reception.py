@@ -156,7 +156,8 @@ class Conversation(Glance):
             case Append() | Restart() if self._expected not in ("", self.etag):
                 raise ReplacedError(self.etag)
             case Append():
-                self._reception.pieced |= self._lease.at > 0
+                if self._lease.at > 0:  # only ever set: others may do so at this moment
+                    self._reception.pieced = True
             case Restart():
                 self._restart()
             case Verify() | Drop() | Follow():

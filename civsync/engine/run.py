@@ -59,7 +59,10 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run: paths done by kind, and what failed, in the order of the paths."""
+    """What came of a run: paths done by kind, and what failed, in the order of the paths.
+
+    `received` counts all bytes that came over the network, also for what failed.
+    """
 
     done: dict[str, int] = field(default_factory=dict)
     received: int = 0
@@ -296,7 +299,8 @@ class _Run:
             fetched = await self._fetcher.fetch(action, copies, lane)
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
-        self._finish(fetched.how, path, size, self._lines.received_of(path))
+        # Also what came before it was paused.
+        self._finish(fetched.how, path, size, self._lines.came(path))
 
     async def _drop(self, action: Fetch | Replace) -> None:
         lock = self._lock_of(action.want.file.sha256)

@@ -21,6 +21,7 @@ from civsync.core.control import (
     TransferView,
 )
 from civsync.core.errors import RegistryError, WireError
+from civsync.core.events import FileDone
 from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Fetch, Replace, Want
@@ -507,6 +508,24 @@ def test_bytes_that_came_twice_are_counted_twice_and_not_three_times() -> None:
         steering.go_on(B)
 
     assert steering.run(orders, Manner(jobs=2)).received == 40 + SIZE + SIZE
+
+
+def test_what_came_before_a_pause_counts_for_the_file_and_what_failed_for_the_run() -> None:
+    steering = Steering((A, B))
+    steering.hold(A)
+    steering.storage.faults[steering.ids[B]] = [FlipBit(3)]
+
+    async def orders(control: Control) -> None:
+        await until(lambda: steering.stands(A))
+        control.obey(Pause(paths=only(A)))
+        await until(lambda: stages(control)[B] is Stage.FAILED)
+        steering.go_on(A)
+        control.obey(Resume(paths=only(A)))
+
+    outcome = steering.run(orders)
+    done = [event for event in steering.world.events if isinstance(event, FileDone)]
+    assert [(event.path, event.received) for event in done] == [(A, SIZE)]
+    assert outcome.received == 2 * SIZE
 
 
 # --- failures -----------------------------------------------------------------------------

@@ -9,7 +9,12 @@ import pytest
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, RegistryError, WireError
 from civsync.core.events import FileProgress, FileStarted, Paused
-from civsync.core.limits import FRESH_URLS, RETRY_AFTER_CAP_S, TRANSFER_ATTEMPTS
+from civsync.core.limits import (
+    FRESH_URLS,
+    RETRY_AFTER_CAP_S,
+    TRANSFER_ATTEMPTS,
+    TRANSFER_PATIENCE_S,
+)
 from civsync.demo.faults import (
     Answer,
     Cut,
@@ -224,6 +229,26 @@ def test_a_longer_pause_than_people_wait_for_ends_the_file_with_the_time() -> No
     assert error.code is Code.RATE_LIMITED
     assert "2 min" in error.message
     assert len(world.storage.asked) == 1
+
+
+def test_a_file_for_which_nothing_came_for_long_is_given_up_before_its_tries_are_used_up() -> None:
+    pause = RETRY_AFTER_CAP_S - 1
+    slow = Answer(429, (("Retry-After", str(int(pause))),))
+    world = world_with(Cut(40), *[slow] * 100)
+    began = world.clock.now
+    error = error_at(world.sync(), PATH)
+    assert error.code is Code.RATE_LIMITED
+    assert len(world.storage.asked) < 1 + TRANSFER_ATTEMPTS
+    assert TRANSFER_PATIENCE_S - pause < world.clock.now - began <= TRANSFER_PATIENCE_S + pause
+
+
+def test_bytes_that_come_between_long_pauses_start_the_patience_anew() -> None:
+    slow = Answer(429, (("Retry-After", str(int(RETRY_AFTER_CAP_S - 1))),))
+    bit: list[Fault] = [slow, slow, slow, Cut(20)]
+    world = world_with(*bit * 5)
+    began = world.clock.now
+    assert world.sync().exit is ExitCode.OK
+    assert world.clock.now - began > 2 * TRANSFER_PATIENCE_S
 
 
 def test_backoff_grows_and_starts_anew_when_bytes_came() -> None:

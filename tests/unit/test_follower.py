@@ -1,0 +1,232 @@
+"""Whatever the order in which bytes are written, their hash is that of the file."""
+
+import errno
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import blake3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from civsync.core.limits import CHUNK_BYTES, KIB, PIECES_KEPT
+from civsync.core.ranges import Ranges
+from civsync.disk.hashing import Follower
+
+pytestmark = pytest.mark.timeout(60)  # a wait for bytes that nobody can write is without end
+
+SIZE = 5 * CHUNK_BYTES + 12_345
+DATA = bytes(range(251)) * (SIZE // 251 + 1)
+
+
+@dataclass
+class Grown:
+    """A file that grows in memory, and its follower; `broken` fails every read."""
+
+    size: int = SIZE
+    small: bool = False
+    broken: bool = False
+    reads: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.content = bytearray(self.size)
+        self.done = Ranges()
+        self.mutex = threading.Lock()
+        self.follower = Follower(self._read, small=self.small)
+
+    def _read(self, buffer: memoryview, at: int) -> int:
+        if self.broken:
+            raise OSError(errno.EIO, "broken")
+        data = self.content[at : at + len(buffer)]
+        buffer[: len(data)] = data
+        self.reads.append((at, len(data)))
+        return len(data)
+
+    def resume(self, prefix: int) -> None:
+        """Begin with what an earlier run wrote."""
+        self.content[:prefix] = DATA[:prefix]
+        self.done = Ranges.prefix_of(prefix)
+        self.follower.advance(prefix)
+
+    def write(self, start: int, end: int, buffer: memoryview | bytes | None = None) -> None:
+        """Write as a part does."""
+        data = DATA[start:end] if buffer is None else buffer
+        self.content[start:end] = data
+        with self.mutex:
+            self.done = self.done.plus(start, end)
+            self.follower.wrote(data, start)
+            self.follower.advance(self.done.prefix)
+
+    def restart(self) -> None:
+        self.follower.restart()
+        self.done = Ranges()
+
+    def check(self) -> None:
+        """The hashes are those of the bytes before the first hole."""
+        found = self.follower.digests()
+        prefix = DATA[: self.done.prefix]
+        assert found.size == len(prefix)
+        assert found.sha256 == hashlib.sha256(prefix).hexdigest()
+        assert found.blake3 == blake3.blake3(prefix).hexdigest()
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where a file of `size` bytes is cut, and in which order its pieces come."""
+
+    cuts: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        spans = list(zip(self.cuts, self.cuts[1:], strict=False))
+        return [spans[number] for number in self.order]
+
+
+@st.composite
+def orders(draw: st.DrawFn, *, begin: int = 0, size: int = SIZE) -> Order:
+    """Pieces of very different lengths: from a byte to all, many around a chunk."""
+    near = st.sampled_from([CHUNK_BYTES, 2 * CHUNK_BYTES, size - CHUNK_BYTES]).flatmap(
+        lambda at: st.integers(at - 2, at + 2)
+    )
+    cuts = draw(st.sets(st.one_of(near, st.integers(begin + 1, size - 1)), max_size=9))
+    inside = sorted(cut for cut in cuts if begin < cut < size)
+    count = len(inside) + 1
+    order = draw(st.permutations(range(count)))
+    return Order((begin, *inside, size), tuple(order))
+
+
+@settings(max_examples=40, deadline=None)
+@given(orders(), st.booleans())
+def test_in_any_order_the_hash_is_that_of_the_file(order: Order, asked: bool) -> None:
+    grown = Grown()
+    for start, end in order.pieces:
+        for at in range(start, end, CHUNK_BYTES):
+            grown.write(at, min(end, at + CHUNK_BYTES))
+        if asked:
+            grown.check()
+    grown.check()
+    grown.follower.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, SIZE - 2).flatmap(lambda at: st.tuples(st.just(at), orders(begin=at))))
+def test_what_an_earlier_run_wrote_is_hashed_first(begun: tuple[int, Order]) -> None:
+    prefix, order = begun
+    grown = Grown()
+    grown.resume(prefix)
+    for start, end in order.pieces:
+        for at in range(start, end, CHUNK_BYTES):
+            grown.write(at, min(end, at + CHUNK_BYTES))
+    grown.check()
+
+
+@settings(max_examples=25, deadline=None)
+@given(orders(), st.integers(0, 9), orders())
+def test_after_a_restart_nothing_of_before_is_left(first: Order, count: int, then: Order) -> None:
+    grown = Grown()
+    for start, end in first.pieces[:count]:
+        grown.write(start, end, bytes(end - start))
+    grown.restart()
+    grown.check()
+    for start, end in then.pieces:
+        grown.write(start, end)
+    grown.check()
+
+
+@settings(max_examples=25, deadline=None)
+@given(orders(size=3000), st.booleans())
+def test_a_small_file_is_hashed_without_a_thread(order: Order, asked: bool) -> None:
+    threads = threading.active_count()
+    grown = Grown(size=3000, small=True)
+    for start, end in order.pieces:
+        grown.write(start, end)
+        if asked:
+            grown.check()
+    assert threading.active_count() == threads
+    grown.check()
+
+
+@pytest.mark.parametrize("step", [64 * KIB, 300_000, CHUNK_BYTES], ids=str)
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_buffers_of_several_writers_are_not_used_after_they_are_used_again(
+    threads: int, step: int
+) -> None:
+    grown = Grown()
+    grown.resume(100_000)
+    share = (SIZE - 100_000) // threads + 1
+    failures: list[BaseException] = []
+    together = threading.Barrier(threads)
+
+    def work(number: int) -> None:
+        begin = 100_000 + number * share
+        end = min(SIZE, begin + share)
+        buffers = [bytearray(step) for _ in range(PIECES_KEPT + 1)]
+        together.wait()
+        try:
+            for turn, at in enumerate(range(begin, end, step)):
+                piece = DATA[at : min(end, at + step)]
+                buffer = buffers[turn % len(buffers)]
+                buffer[:] = b"\xff" * step
+                buffer[: len(piece)] = piece
+                grown.write(at, at + len(piece), memoryview(buffer)[: len(piece)])
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failures.append(error)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert failures == []
+    assert grown.done == Ranges.prefix_of(SIZE)
+    grown.check()
+
+
+def test_bytes_that_come_in_order_are_not_read_back() -> None:
+    grown = Grown()
+    for at in range(0, SIZE, CHUNK_BYTES):
+        grown.write(at, min(SIZE, at + CHUNK_BYTES))
+    grown.check()
+    assert grown.reads == []
+
+
+@pytest.mark.parametrize("how", ["resumed", "behind a hole"])
+def test_a_failed_read_is_told_by_digests_and_holds_no_writer_up(how: str) -> None:
+    grown = Grown(broken=True)
+    if how == "resumed":
+        grown.resume(2 * CHUNK_BYTES)
+        written = 2 * CHUNK_BYTES
+    else:
+        grown.write(CHUNK_BYTES, 3 * CHUNK_BYTES)
+        grown.write(0, CHUNK_BYTES)
+        written = 3 * CHUNK_BYTES
+    for at in range(written, SIZE, 64 * KIB):
+        grown.write(at, min(SIZE, at + 64 * KIB))
+    for _ in range(2):
+        with pytest.raises(OSError, match="broken"):
+            grown.follower.digests()
+    grown.broken = False
+    grown.restart()
+    grown.write(0, 1000)
+    grown.check()
+
+
+def test_a_file_that_is_shorter_than_what_was_written_is_an_error() -> None:
+    follower = Follower(lambda *_: 0)
+    follower.advance(10)
+    with pytest.raises(OSError, match="shorter"):
+        follower.digests()
+
+
+@pytest.mark.parametrize("ending", ["digests", "restart", "close"])
+def test_the_thread_is_gone_at_the_end(ending: str) -> None:
+    before = set(threading.enumerate())
+    grown = Grown()
+    for at in range(0, 3 * CHUNK_BYTES, CHUNK_BYTES):
+        grown.write(at, at + CHUNK_BYTES)
+    end: Callable[[], object] = getattr(grown.follower, ending)
+    end()
+    assert set(threading.enumerate()) <= before
