@@ -78,7 +78,9 @@ class Follower:
             return
         with self._changed:
             self._wait_while(lambda: len(self._lent) > PIECES_KEPT - 1)
-            if 0 < at - self._reached <= CHUNK_BYTES and self._thread is not None:
+            near = 0 < at - self._reached <= CHUNK_BYTES
+            # Behind a hole there is nothing to wait for: who fills it may wait for this call.
+            if near and at <= self._frontier and self._thread is not None:
                 self._catching_up = True
                 self._changed.notify_all()
                 self._wait_while(lambda: self._reached < at)
