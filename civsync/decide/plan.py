@@ -63,10 +63,15 @@ class Allowance:
 
 
 def wanted_files(lock: Lock) -> dict[SafePath, Want]:
-    """Return the lock by path. The same file wanted by two entries counts once."""
+    """Return the lock by path. The same file wanted by two entries counts once.
+
+    It is that of the entry with the greater priority, or of the first one.
+    """
     wants: dict[SafePath, Want] = {}
     for entry, file in lock.files():
-        wants.setdefault(file.path, Want(entry=entry, file=file))
+        known = wants.get(file.path)
+        if known is None or entry.priority > known.entry.priority:
+            wants[file.path] = Want(entry=entry, file=file)
     return wants
 
 

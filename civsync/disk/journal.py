@@ -49,9 +49,8 @@ class Journal:
         """Write the first note, durably: `held` is a prefix, which needs none itself."""
         note = PartNote(number=0, size=size, boot=this_boot(), written=held, flushed=Ranges())
         journal = cls(fd, size, note)
-        # The length says that there is a journal, also if the second slot is never written.
-        os.ftruncate(fd, size + JOURNAL_BYTES)
-        journal._write(note)
+        # With the second slot in one call: a length without a note would say nothing.
+        write_at(fd, write_slot(note) + bytes(SLOT_BYTES), size)
         flush(fd)
         journal.flushed(held)
         return journal

@@ -439,3 +439,16 @@ def test_a_receipt_that_names_no_entry_still_covers_its_model() -> None:
     nameless = replace(owned("a", "x"), entry="")
     plan = make_plan(lock_at(wanting(b="y")), at(a=there("x"), b=Absent()), receipt_of([nameless]))
     assert shape(plan) == [("Fetch", "b"), ("Retire replaced", "a")]
+
+
+@pytest.mark.parametrize(("one", "other", "kept"), [(0, 9, "b"), (9, 0, "a"), (3, 3, "a")])
+def test_a_file_of_two_entries_has_the_greater_of_their_priorities(
+    one: int, other: int, kept: str
+) -> None:
+    file = locked_file(NAME, "right")
+    lock = lock_of(
+        replace(locked_entry(file, key="a"), priority=one),
+        replace(locked_entry(file, key="b"), priority=other),
+    )
+    [want] = wanted_files(lock).values()
+    assert want.entry.key == kept
