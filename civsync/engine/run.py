@@ -286,8 +286,7 @@ class _Run:
 
     async def _fetch(self, action: Fetch | Replace, lane: Lane) -> None:
         sha256 = action.want.file.sha256
-        lock = self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
-        async with lock:
+        async with self._alone_with(sha256):
             # What a replaced file holds now is other bytes, whatever the receipt says.
             copies = [path for path in self._copies_of(sha256) if path != action.want.path]
             fetched = await self._fetcher.fetch(action, copies, lane)
@@ -296,7 +295,12 @@ class _Run:
         self._finish(fetched.how, path, size, fetched.received)
 
     async def _drop(self, action: Fetch | Replace) -> None:
-        await self._fetcher.drop(action.want.file)
+        async with self._alone_with(action.want.file.sha256):
+            await self._fetcher.drop(action.want.file)
+
+    def _alone_with(self, sha256: str) -> anyio.Lock:
+        """Return what lets one task at a time have the part of a content."""
+        return self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
 
     def _copies_of(self, sha256: str) -> list[SafePath]:
         """Return the paths of ours that hold this content."""
