@@ -5,6 +5,7 @@
     │   └── DocumentError    one or more problems of one document, each with its place
     ├── RegistryError    Civitai answered, and the answer is no
     ├── WireError        no usable answer came
+    │   └── HostDeadError    nor will one come in this run
     ├── IntegrityError   bytes are not what the lock says
     ├── DiskError        the disk or the operating system said no
     └── SafetyError      civsync refuses, to protect the user's files
@@ -153,6 +154,15 @@ class WireError(CivsyncError):
     ) -> None:
         super().__init__(code, message, subject=subject, hint=hint, data=data)
         self.retry_after = retry_after
+
+
+class HostDeadError(WireError):
+    """A host is given up for the rest of the run, whatever the code says of trying again."""
+
+    @property
+    def retry(self) -> bool:
+        """Never: it was tried long enough, for all files."""
+        return False
 
 
 class IntegrityError(CivsyncError):

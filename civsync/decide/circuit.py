@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, WireError
+from civsync.core.errors import CivsyncError, HostDeadError, WireError
 from civsync.core.limits import HOST_PATIENCE_S
 from civsync.decide.retry import spell_seconds
 
@@ -27,10 +27,6 @@ _OF_THE_HOST: Final = frozenset(
 )
 
 
-class DeadHostError(WireError):
-    """The host counts as dead: no file of the run tries it again."""
-
-
 def _nothing() -> bool:
     return False
 
@@ -41,7 +37,7 @@ class _Host:
     open_since: float | None = None
     probing: bool = False
     moved: Callable[[], bool] = _nothing
-    dead: DeadHostError | None = None
+    dead: WireError | None = None
 
 
 class Circuit:
@@ -54,7 +50,7 @@ class Circuit:
     def wait(self, host: str) -> float:
         """Return 0.0 if a request may go to `host` now, else the seconds after which to ask.
 
-        Whoever gets 0.0 must tell what became of it. Raises DeadHostError.
+        Whoever gets 0.0 must tell what became of it. Raises HostDeadError.
         """
         known = self._hosts.get(host)
         if known is None or known.open_since is None:
@@ -98,9 +94,14 @@ class Circuit:
         if now - known.open_since >= self._patience:
             known.dead = _dead(host, error, known.failures, now - known.open_since)
 
+    def condemn(self, host: str, error: WireError) -> None:
+        """Say that `host` will not serve in this run, which `error` tells."""
+        known = self._hosts.setdefault(host, _Host())
+        known.open_since, known.dead = 0.0, error
 
-def _dead(host: str, error: WireError, failures: int, seconds: float) -> DeadHostError:
-    return DeadHostError(
+
+def _dead(host: str, error: WireError, failures: int, seconds: float) -> HostDeadError:
+    return HostDeadError(
         error.code,
         f"{host} failed {failures} times in a row, the last {spell_seconds(seconds)}"
         f" for all files: {error.message}",
@@ -109,6 +110,13 @@ def _dead(host: str, error: WireError, failures: int, seconds: float) -> DeadHos
     )
 
 
-def _again(error: DeadHostError) -> DeadHostError:
+def _again(error: WireError) -> HostDeadError:
     """Return a new value: one exception raised in many tasks would share its traceback."""
-    return DeadHostError(error.code, error.message, subject=error.subject, data=error.data)
+    return HostDeadError(
+        error.code,
+        error.message,
+        subject=error.subject,
+        hint=error.hint,
+        data=error.data,
+        retry_after=error.retry_after,
+    )

@@ -29,6 +29,10 @@ _REFUSALS: Final = 3
 _REFUSED_REST_S: Final = 1.0
 """How often, and after what pause, a host is asked that refuses the leader and serves others."""
 
+_LAST_S: Final = 5.0
+"""How long the leader waits for the last pieces of others before it takes them over: one
+connection that crawls must not hold the file up while the others have nothing to do."""
+
 Pour = Callable[[Lease], Awaitable[None]]
 """Receives one lease; raises CivsyncError, or what a conversation raises."""
 
@@ -103,7 +107,10 @@ class Crew:
         """
         while (lease := self._next()) is not None or self._helpers:
             if lease is None:
-                await self._changed.wait()
+                with anyio.move_on_after(_LAST_S) as patience:
+                    await self._changed.wait()
+                if patience.cancelled_caught:
+                    self.dismiss(self.helpers)
                 continue
             try:
                 await self._receive(lease)

@@ -84,6 +84,7 @@ class Downloads:
     fail_fast: bool = False
     limit_rate: int | None = None
     _items: dict[SafePath, Item] = field(default_factory=dict)
+    _of_content: dict[str, list[Item]] = field(default_factory=dict)
     _heap: list[tuple[float, int, SafePath, int, Item]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _open: int = 0
@@ -94,6 +95,7 @@ class Downloads:
         for action in actions:
             item = Item(action, action.want.entry.priority)
             self._items[item.path] = item
+            self._of_content.setdefault(action.want.file.sha256, []).append(item)
             self._push(item)
         self._open = len(self._items)
         lanes = anyio.Semaphore(self.jobs)
@@ -215,14 +217,23 @@ class Downloads:
 
     async def _drop(self, item: Item) -> None:
         try:
-            await self.work.drop(item.action)
+            what = "stays for another file with the same content"
+            if not self._shared(item):
+                what = "is dropped"
+                await self.work.drop(item.action)
             item.held = 0
-            raise UserError(
-                Code.CANCELLED, "cancelled; what was received is dropped", subject=item.path
-            )
+            message = f"cancelled; what was received {what}"
+            raise UserError(Code.CANCELLED, message, subject=item.path)
         except CivsyncError as error:
             item.stage = Stage.CANCELLED
             self.work.failed(item.path, error)
+
+    def _shared(self, item: Item) -> bool:
+        """Tell whether another download, which goes on, needs the same bytes."""
+        return any(
+            not other.cancelled and other.stage not in _OVER
+            for other in self._of_content[item.action.want.file.sha256]
+        )
 
     def _selected(self, paths: frozenset[SafePath] | None) -> list[Item]:
         return [item for item in self._items.values() if paths is None or item.path in paths]

@@ -28,7 +28,7 @@ class Hosts:
         self._circuit = Circuit()
 
     async def admit(self, host: str) -> None:
-        """Wait until a request may go to `host`. Raises DeadHostError."""
+        """Wait until a request may go to `host`. Raises HostDeadError."""
         while True:
             wait = self._pace.wait(host, self._clock.monotonic()) or self._circuit.wait(host)
             if not wait:
@@ -70,5 +70,8 @@ class Hosts:
             case Again(delay=delay, shared=True):
                 if self._pace.pause(host, self._clock.monotonic() + delay):
                     self._report(Paused(host=host, seconds=delay, error=error))
+            case GiveUp(error=WireError(retry_after=float()) as final):
+                # A longer rest than anybody waits for is one for all files, too.
+                self._circuit.condemn(host, final)
             case Again() | GiveUp():
                 pass

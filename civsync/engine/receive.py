@@ -26,7 +26,6 @@ from civsync.core.limits import (
 )
 from civsync.core.lock import LockedFile
 from civsync.core.wire import SignedUrl
-from civsync.decide.circuit import DeadHostError
 from civsync.decide.formats import HEAD_BYTES, check_format
 from civsync.decide.pieces import Lease
 from civsync.decide.retry import GiveUp, decide
@@ -154,7 +153,7 @@ class Receiver:
                 else:
                     tries += 1
                 most = max(most, _held(crew))
-                if now - moved_at > TRANSFER_PATIENCE_S or isinstance(error, DeadHostError):
+                if now - moved_at > TRANSFER_PATIENCE_S:
                     raise
                 if error.code is Code.URL_EXPIRED:
                     refused, url = url, None

@@ -15,6 +15,7 @@ import pytest
 
 from civsync.cli.job_folder import HAS_SOCKETS
 from civsync.core.limits import KIB
+from civsync.demo.artifacts import safetensors
 from civsync.demo.faults import Drip, Fault, Stall
 from civsync.demo.registry import Model
 from support.cli import Ran, command
@@ -294,6 +295,25 @@ def test_what_waits_or_is_paused_can_be_cancelled_too(shop: Shop) -> None:
         codes = [each["error"]["code"] for each in running.last["failed"]]
     assert codes == ["cancelled"] * 3
     assert (shop.parts(), shop.tree) == ([], {})
+
+
+@pytest.mark.parametrize("which", [["m0.safetensors"], ["m1.safetensors"], ["all"]], ids=str)
+def test_a_cancelled_download_takes_no_bytes_from_another_with_the_same_content(
+    shop: Shop, which: list[str]
+) -> None:
+    data = safetensors("the same", SIZE)
+    shop.locked(*shop.offer(bodies={"m0.safetensors": data, "m1.safetensors": data}))
+    released = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(released, after=SIZE // 2), origin="storage"))
+    with syncing(shop) as running:
+        running.await_receiving()
+        running.job("cancel", *which)
+        released.set()
+        assert running.end() == 4
+        codes = {each["error"]["code"] for each in running.last["failed"]}
+    assert codes == {"cancelled"}
+    assert shop.parts() == []
+    assert len(shop.tree) == (0 if which == ["all"] else 1)
 
 
 # --- priorities ---------------------------------------------------------------------------

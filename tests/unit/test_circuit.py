@@ -3,8 +3,9 @@
 import pytest
 
 from civsync.core.codes import Code
-from civsync.core.errors import RegistryError, WireError
+from civsync.core.errors import HostDeadError, RegistryError, WireError
 from civsync.decide.circuit import TRIP, Circuit
+from civsync.decide.retry import GiveUp, decide
 
 HOST = "store.test"
 REFUSED = WireError(Code.UNREACHABLE, "refused", subject="https://store.test")
@@ -72,6 +73,16 @@ def test_a_host_from_which_nothing_came_for_long_is_dead_for_everybody() -> None
     assert errors[0].code is Code.UNREACHABLE
     assert HOST in errors[0].message
     assert errors[0].data["failures"] == TRIP + 4
+    # Otherwise each of 500 files would try again, as its code suggests, for a minute.
+    assert isinstance(decide(errors[0], 1, 0.0), GiveUp)
+
+
+def test_a_host_that_was_given_up_is_asked_by_nobody() -> None:
+    circuit = Circuit()
+    circuit.condemn(HOST, WireError(Code.RATE_LIMITED, "in an hour", retry_after=3600.0))
+    with pytest.raises(HostDeadError) as caught:
+        circuit.wait(HOST)
+    assert caught.value.retry_after == 3600
 
 
 def test_other_hosts_do_not_suffer() -> None:
