@@ -50,7 +50,7 @@ class Crew:
         self.reception = reception
         self._size = file.size
         self._pour = pour
-        self._most = most if reception.pieces.divisible else 1
+        self._most = self._allowed = most if reception.pieces.divisible else 1
         self._group: TaskGroup | None = None
         self._helpers: list[anyio.CancelScope] = []
         self._changed = anyio.Event()
@@ -81,6 +81,11 @@ class Crew:
         # Where ranges mean nothing, a shorter piece would be the whole file once more.
         helpful = self._group is not None and not self.reception.whole
         return max(0, self._most - self.lines) if helpful else 0
+
+    @property
+    def several(self) -> bool:
+        """Whether others help, or may do so now or after the next address."""
+        return bool(self._helpers) or (self._allowed > 1 and not self.reception.whole)
 
     @asynccontextmanager
     async def gathered(self) -> AsyncIterator[None]:
@@ -117,9 +122,13 @@ class Crew:
             except AloneError:
                 await self.alone()
             except WireError as error:
-                if error.code is not Code.URL_EXPIRED or not self._helpers:
-                    raise
-                await self._step_back()
+                if error.code is Code.URL_EXPIRED and self._helpers:
+                    await self._step_back()
+                    continue
+                if error.code is Code.URL_EXPIRED:
+                    # It refused everybody alike: the next address may allow as many as ever.
+                    self._most, self._refusals = self._allowed, 0
+                raise
             except StartOverError:
                 await self.start_over()
                 message = "the server cannot go on from where the last try ended"
@@ -146,7 +155,7 @@ class Crew:
 
     async def alone(self) -> None:
         """Send all helpers away for good, and wait until they are gone."""
-        self._most = 1
+        self._most = self._allowed = 1
         self.dismiss(self.helpers)
         while self._helpers:
             await self._changed.wait()

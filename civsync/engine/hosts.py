@@ -36,11 +36,14 @@ class Hosts:
             await self._clock.sleep(wait)
 
     @contextmanager
-    def watched(self, host: str, moved: Callable[[], bool]) -> Iterator[None]:
+    def watched(
+        self, host: str, moved: Callable[[], bool], *, whole_host: bool = True
+    ) -> Iterator[None]:
         """Learn from the one admitted request that is made inside how the host is.
 
         `moved` says whether it brought new bytes; a failure then counts for nothing, and the
-        others need not wait for the end.
+        others need not wait for the end. `whole_host` says that a rest too long to wait for
+        is meant for every file of the host.
         """
         self._circuit.begun(host, moved)
         try:
@@ -50,7 +53,7 @@ class Hosts:
                 self._circuit.succeeded(host)
             else:
                 self._circuit.failed(host, error, self._clock.monotonic())
-            self._pause(host, error)
+            self._pause(host, error, whole_host=whole_host)
             raise
         except CivsyncError:
             self._circuit.succeeded(host)
@@ -64,14 +67,13 @@ class Hosts:
             raise
         self._circuit.succeeded(host)
 
-    def _pause(self, host: str, error: WireError) -> None:
+    def _pause(self, host: str, error: WireError, *, whole_host: bool) -> None:
         """Let every worker leave a host alone that asked for a rest."""
         match decide(error, 1, self._clock.jitter()):
             case Again(delay=delay, shared=True):
                 if self._pace.pause(host, self._clock.monotonic() + delay):
                     self._report(Paused(host=host, seconds=delay, error=error))
-            case GiveUp(error=WireError(retry_after=float()) as final):
-                # A longer rest than anybody waits for is one for all files, too.
+            case GiveUp(error=WireError(retry_after=float()) as final) if whole_host:
                 self._circuit.condemn(host, final)
             case Again() | GiveUp():
                 pass

@@ -83,7 +83,7 @@ class Lines:
         """Add and take away connections until cancelled."""
         while True:
             await self._wanted.wait()
-            while any(crew.room or crew.helpers for crew in self._crews):
+            while any(crew.several for crew in self._crews):
                 await self._clock.sleep(self._tuning.window / _LOOKS_A_WINDOW)
                 self._look()
             self._wanted = anyio.Event()

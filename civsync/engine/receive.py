@@ -166,7 +166,8 @@ class Receiver:
 
     async def _locate(self, file: LockedFile, refused: SignedUrl | None) -> SignedUrl:
         await self._hosts.admit(_DOWNLOAD_ROUTE)
-        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False):
+        # What it refuses is often one file, for a reason of its own.
+        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False, whole_host=False):
             return await self._net.source.locate(file, refused=refused)
 
     async def _admit(self, file: LockedFile) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from civsync.demo.artifacts import safetensors
-from civsync.demo.faults import Answer, Cut, Fault, IgnoreRange
+from civsync.demo.faults import Answer, Cut, ExpireUrls, Fault, IgnoreRange
 from civsync.demo.registry import Model
 from support.shop import DOWNLOADS, Shop, open_shop
 
@@ -88,6 +88,21 @@ def test_a_host_that_forgets_ranges_in_between_still_gives_the_file(
     assert synced.status == 0, synced.ran.err
     assert list(shop.tree.values()) == [data]
     assert synced.end["received"] < 2 * SIZE
+
+
+def test_after_an_address_expired_the_next_one_is_shared_as_well(
+    shop: Shop, model: Model, data: bytes
+) -> None:
+    shop.registry.storage_rate = RATE / 2
+    shop.served.faults.add(Fault(does=ExpireUrls(), origin="storage", skip=3))
+    synced = shop.sync()
+    assert synced.status == 0, synced.ran.err
+    assert list(shop.tree.values()) == [data]
+    asked = [request.target for request in shop.served.requests]
+    last = max(place for place, target in enumerate(asked) if DOWNLOADS in target)
+    assert last > 0
+    assert len(asked) - last > 3
+    assert synced.end["received"] == SIZE
 
 
 def test_a_host_without_ranges_is_not_tried_with_more_connections(
