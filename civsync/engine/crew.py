@@ -1,8 +1,8 @@
 """The connections that receive one file: one leads, others help while that pays.
 
 The leader's failures are the file's; it retries, waits and gives up. A helper that fails
-gives its piece back and is gone, and no other takes its place: storage hosts refuse more
-connections than they like, and that must cost neither bytes nor tries.
+gives its piece back and is gone. Where it was refused, no other takes its place: storage
+hosts refuse more connections than they like, and that must cost neither bytes nor tries.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +24,8 @@ from civsync.engine.reception import (
     ReplacedError,
     StartOverError,
 )
+
+_BROKE: Final = frozenset({Code.CONNECTION_LOST, Code.TIMED_OUT, Code.UNREACHABLE})
 
 _REFUSALS: Final = 3
 _REFUSED_REST_S: Final = 1.0
@@ -55,6 +57,7 @@ class Crew:
         self._helpers: list[anyio.CancelScope] = []
         self._changed = anyio.Event()
         self._refusals = 0
+        self._broken = 0
         self.rate = 0.0
         """Bytes a second of one connection, as last measured."""
         self.counted = 0
@@ -181,8 +184,12 @@ class Crew:
             try:
                 while (lease := self._next()) is not None:
                     await self._receive(lease)
-            except (CivsyncError, AloneError, ReplacedError, StartOverError):
-                self._most = min(self._most, self.helpers)
+            except (CivsyncError, AloneError, ReplacedError, StartOverError) as error:
+                broke = isinstance(error, WireError) and error.code in _BROKE
+                self._broken += broke
+                # One that broke says little of how many are allowed; one after the other does.
+                if not broke or self._broken > _REFUSALS:
+                    self._most = min(self._most, self.helpers)
             finally:
                 self._helpers.remove(scope)
                 self._changed.set()

@@ -156,7 +156,7 @@ def test_at_the_end_what_is_left_of_a_long_piece_is_shared() -> None:
     [LOST, REFUSED, FULL, PAGE, AloneError(), StartOverError(), ReplacedError("tag")],
     ids=lambda error: type(error).__name__ + getattr(error, "code", ""),
 )
-def test_a_helper_that_fails_gives_its_piece_back_and_no_other_takes_its_place(
+def test_a_helper_that_fails_gives_its_piece_back_and_only_for_a_broken_one_another_may_come(
     error: BaseException,
 ) -> None:
     async def main() -> None:
@@ -166,7 +166,7 @@ def test_a_helper_that_fails_gives_its_piece_back_and_no_other_takes_its_place(
             await scripted.open[1].bring(4)
             await scripted.open[1].fail(error)
             assert len(scripted.open) == 2
-            assert scripted.crew.room == 0
+            assert (scripted.crew.room > 0) is (error is LOST)
             assert scripted.part.done == Ranges(((10, 14),))
             await scripted.open[0].bring(10)
             assert (14, 20) in scripted.spans
