@@ -190,6 +190,9 @@ def test_every_common_flag_has_a_variable_and_the_flag_wins(
         ("CIVSYNC_JSON", "perhaps"),
         ("CIVSYNC_QUIET", "maybe"),
         ("CIVSYNC_VERIFY", "al"),
+        ("CIVSYNC_CONNECTIONS", "65"),
+        ("CIVSYNC_LIMIT_RATE", "fast"),
+        ("CIVSYNC_MIN_SPEED", "20Mbit"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_by_its_name(

@@ -8,6 +8,7 @@ from civsync.cli.groups import group_options
 from civsync.cli.in_step import find_in_step, tell_in_step
 from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.settings import in_ci
+from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
 from civsync.core.limits import (
     DEFAULT_CONNECTIONS,
@@ -38,7 +39,10 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate | None:
     """Read "20M" or "none"; None without the flag."""
-    return None if value is None else Rate(parse_rate(value))
+    try:
+        return None if value is None else Rate(parse_rate(value))
+    except UserError as error:
+        raise click.BadParameter(f"{error.message}. {error.hint}") from None
 
 
 @click.command()
