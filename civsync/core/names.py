@@ -27,14 +27,15 @@ RESERVED: Final = frozenset(
 )
 """Device names of Windows, with any extension (learn.microsoft.com, "Naming Files")."""
 
+# No possessive quantifiers: Python 3.11.2, which Debian 12 has, passes over look-arounds with them.
 _PLAIN_COMPONENT: Final = (
     r"(?!(?i:con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9]) *(?:\.|/|\n|\Z))"
-    r"[A-Za-z0-9_(\[+=@#!$%&~,;{'-][A-Za-z0-9_()\[\]+=@#!$%&~,;{}' .-]*+(?<![ .])"
+    r"[A-Za-z0-9_(\[+=@#!$%&~,;{'-][A-Za-z0-9_()\[\]+=@#!$%&~,;{}' .-]*(?<![ .])"
 )
-_PLAIN_PATH: Final = re.compile(rf"{_PLAIN_COMPONENT}(?:/{_PLAIN_COMPONENT})*+\Z")
+_PLAIN_PATH: Final = re.compile(rf"{_PLAIN_COMPONENT}(?:/{_PLAIN_COMPONENT})*\Z")
 """Paths of plain ASCII that need no closer look: the fast way through a lock of 10,000 files."""
 
-_PLAIN_PATHS: Final = re.compile(rf"(?:{_PLAIN_COMPONENT}(?:/{_PLAIN_COMPONENT})*+\n)*+\Z")
+_PLAIN_PATHS: Final = re.compile(rf"(?:{_PLAIN_COMPONENT}(?:/{_PLAIN_COMPONENT})*\n)*\Z")
 """Many of them, each with a line break behind it."""
 
 

@@ -11,15 +11,15 @@ from urllib.parse import unquote_to_bytes
 from civsync.core.limits import NAME_CHARS
 from civsync.core.names import SafeName, safe_name
 
-_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_QUOTED: Final = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*+"'
+_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED: Final = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*"'
 _TYPE: Final = re.compile(rf"[ \t]*{_WORD}[ \t]*")
 _PARAMETER: Final = re.compile(rf";[ \t]*(?:({_WORD})[ \t]*=[ \t]*({_WORD}|{_QUOTED})[ \t]*)?")
 """Nothing between two semicolons, or behind the last, is overlooked: servers do that."""
 
 _ESCAPED: Final = re.compile(r"\\(.)")
 _EXTENDED: Final = re.compile(
-    r"(?i:(utf-8|iso-8859-1))'[A-Za-z0-9-]*'((?:[!#$&+\-.^_`|~0-9A-Za-z]|%[0-9A-Fa-f]{2})++)"
+    r"(?i:(utf-8|iso-8859-1))'[A-Za-z0-9-]*'((?:[!#$&+\-.^_`|~0-9A-Za-z]|%[0-9A-Fa-f]{2})+)"
 )
 _SEPARATORS: Final = re.compile(r"[/\\]")
 

@@ -127,10 +127,11 @@ def _address(host: str) -> _IP | None:
 
 
 def _meanings(address: _IP) -> list[_IP]:
-    """Return an address and the IPv4 one that a gateway may make of it."""
+    """Return an address, or the IPv4 one that a gateway makes of it."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.sixtofour is not None:
-            return [address, address.sixtofour]
+            # Versions of Python differ on what the range itself is.
+            return [address.sixtofour]
         if any(address in network for network in _V4_INSIDE):
             # The range itself says nothing.
             return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]

@@ -11,7 +11,7 @@ from typing import Final
 from civsync.documents.json_codec import decode
 from civsync.documents.json_text import JsonTextError, bounded_json
 
-_TOKEN: Final = re.compile(rb'(?P<key>"(?:[^"\\]|\\.)*+")(?P<colon>\s*:)?|(?P<mark>[{}])')
+_TOKEN: Final = re.compile(rb'(?P<key>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|(?P<mark>[{}])')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

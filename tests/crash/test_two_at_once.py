@@ -2,11 +2,12 @@
 
 import random
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from civsync.demo.faults import Drip, Fault
+from civsync.demo.faults import Fault, Stall
 from support.crash_worlds import CrashWorld, Target, crash_world
 from support.strace import need_strace, traced
 
@@ -19,13 +20,18 @@ BUSY = 75
 
 def test_of_two_syncs_with_different_locks_one_works_and_one_says_who_does(tmp_path: Path) -> None:
     with crash_world(tmp_path / "project") as world:
-        world.served.faults.add(Fault(does=Drip(rate=400_000, chunk=4096), origin="storage"))
+        released = threading.Event()
+        world.served.faults.add(Fault(does=Stall(released), origin="storage"))
         first = _start(world, world.words(world.one))
-        world.served.wait_until_asked(1, origin="storage")
-        second = world.sync(world.other)
+        try:
+            world.served.wait_until_asked(1, origin="storage")
+            second = world.sync(world.other)
+        finally:
+            released.set()
+            status, err = _end(first)
         assert second.status == BUSY
         assert f"process {first.pid}" in second.err
-        assert _end(first)[0] == DONE
+        assert status == DONE, err
         world.require_converged(world.one)
 
 
