@@ -46,14 +46,13 @@ class Outside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A file that is in place now; `received` bytes came over the network for it.
+    """A file that is in place now.
 
     `how` is "fetched", or "restored" where the bytes were on this disk already.
     """
 
     owned: Owned
     how: str
-    received: int
 
 
 class Fetcher:
@@ -120,7 +119,7 @@ class Fetcher:
                 owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
         assert owned is not None  # noqa: S101 - nothing is pieced any more
         how = "restored" if salvaged and not reception.received else "fetched"
-        return Fetched(owned=owned, how=how, received=reception.received)
+        return Fetched(owned=owned, how=how)
 
     async def drop(self, file: LockedFile) -> None:
         """Forget what was received of a file. Raises DiskError."""

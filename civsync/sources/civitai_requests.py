@@ -29,7 +29,7 @@ USER_AGENT: Final = f"civsync/{__version__} (model file package manager)"
 
 
 class ApiCaller:
-    """Requests to the API at `origin`, each answer bounded by `cap` bytes unless said otherwise.
+    """Requests to the API at `origin`, each answer bounded by `cap` bytes.
 
     Serves many tasks of one event loop.
     """
@@ -69,9 +69,7 @@ class ApiCaller:
                 )
             )
 
-    def request(
-        self, path: str, *, method: str = "GET", body: bytes | None = None, cap: int | None = None
-    ) -> HttpRequest:
+    def request(self, path: str, *, method: str = "GET", body: bytes | None = None) -> HttpRequest:
         """Return a request for `path` (with its query) at the API origin, token and all."""
         headers = {"user-agent": USER_AGENT, "accept": "application/json"}
         if self._token is not None:
@@ -83,7 +81,7 @@ class ApiCaller:
             url=f"{self.origin}{path}",
             headers=headers,
             body=body,
-            cap=self.cap if cap is None else cap,
+            cap=self.cap,
         )
 
     def gives_token_away(self, url: str) -> bool:
