@@ -7,7 +7,7 @@ CivsyncError (or a cancellation).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from civsync.core.control import Order, RunView
 from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp
@@ -17,6 +17,8 @@ from civsync.core.names import SafePath
 from civsync.core.questions import Question, QuestionAnswer
 from civsync.core.ranges import Ranges
 from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
+
+T = TypeVar("T")
 
 Sink = Callable[[memoryview | bytes], None]
 """Takes the next bytes of a body, in order; may raise a CivsyncError to stop it.
@@ -61,6 +63,20 @@ class Control(Protocol):
         ...
 
 
+class Errand(Protocol):
+    """What blocking work has of the wire, in the worker thread that it runs in."""
+
+    def get(
+        self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
+    ) -> bytes:
+        """Do what `Transport.stream` does, in this thread."""
+        ...
+
+    def rest(self, seconds: float) -> None:
+        """Wait; ended at once by a cancellation, as `get`."""
+        ...
+
+
 class Transport(Protocol):
     """Moves requests and bytes. Follows no redirect and adds no credentials."""
 
@@ -83,6 +99,15 @@ class Transport(Protocol):
         whether it was whole is for the caller to count. Judge and sink run in a worker
         thread. Raises WireError as `ask`, and what `judge` or the sink raise. Cancelling
         ends a blocked read within a second, and no byte reaches the sink after that.
+        """
+        ...
+
+    async def errand(self, work: Callable[[Errand], T]) -> T:
+        """Return what blocking `work` returns, which may receive bodies in its worker thread.
+
+        One body at a time, so it takes the place of one stream. Raises what `work` raises.
+        Cancelling ends what it does with the wire within a second, and waits for its end;
+        if it returns all the same, that was done, and is returned.
         """
         ...
 
@@ -109,6 +134,13 @@ class Source(Protocol):
         """Return where the bytes are. A URL is used again until given back as `refused`.
 
         Raises RegistryError (login-needed, early-access, gone, ...) or WireError.
+        """
+        ...
+
+    def locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
+        """Do what `locate` does, in the thread of an errand; None where that takes more.
+
+        Raises what `locate` raises.
         """
         ...
 

@@ -113,6 +113,9 @@ TRANSFER_PATIENCE_S: Final = 600.0
 HOST_PATIENCE_S: Final = 120.0
 """How long a host that stopped answering is tried before all its files are given up."""
 
+BRIEF_S: Final = 0.05
+"""What a thread may wait for in the middle of an errand; the event loop waits for the rest."""
+
 DOWNLOAD_SPACING_S: Final = 0.001
 """Least time between two requests for downloads to one host: a thousand a second."""
 
@@ -126,6 +129,9 @@ each (4 MiB ones measured 22 % at 100 ms), large ones let the hash fall behind."
 
 CHUNK_BYTES: Final = 1 * MIB
 """Unit of reading and hashing; larger ones measured no faster."""
+
+ERRAND_BYTES: Final = CHUNK_BYTES
+"""Up to here a file is claimed, received, checked and named by one errand of one thread."""
 
 PIECES_KEPT: Final = 3
 """How many pieces of a body, before the one that is given, may still be read by their sink."""

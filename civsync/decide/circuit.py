@@ -41,7 +41,7 @@ class _Host:
 
 
 class Circuit:
-    """What is known of the hosts of one run; one task at a time may call it."""
+    """What is known of the hosts of one run; one task or thread at a time may call it."""
 
     def __init__(self, *, patience: float = HOST_PATIENCE_S) -> None:
         self._patience = patience
@@ -64,6 +64,10 @@ class Circuit:
             return _LOOK_AGAIN_S
         known.probing, known.moved = True, _nothing
         return 0.0
+
+    def doubts(self, host: str) -> bool:
+        """Tell whether the last that is known of `host` is a failure."""
+        return host in self._hosts
 
     def begun(self, host: str, moved: Callable[[], bool]) -> None:
         """Say how to tell, while a request that was let through is under way, that bytes come."""

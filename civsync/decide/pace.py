@@ -36,6 +36,19 @@ class HostPace:
         self._free_at[host] = now + (self._spacing if spacing is None else spacing)
         return 0.0
 
+    def book(
+        self, host: str, now: float, *, within: float, spacing: float | None = None
+    ) -> float | None:
+        """Take the next slot and return the seconds until it; None if it is not `within` so many.
+
+        A pause that begins in the meantime is not seen, so `within` must be an instant.
+        """
+        ready = max(self._free_at.get(host, now), self._rests_until.get(host, now), now)
+        if ready - now > within:
+            return None
+        self._free_at[host] = ready + (self._spacing if spacing is None else spacing)
+        return ready - now
+
     def pause(self, host: str, until: float) -> bool:
         """Let no request to `host` out before `until`; False if it rests that long already."""
         if until <= self._rests_until.get(host, -math.inf):

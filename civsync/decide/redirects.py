@@ -39,7 +39,8 @@ def read_location(location: str, *, asked: str, api: Origin, token_sent: bool) -
     if not location or len(location) > _LONGEST or not usable:
         raise bad_redirect("the redirect has no usable address")
     try:
-        url = urljoin(asked, location)
+        parts = urlsplit(location)
+        url = location if parts.netloc and parts.scheme else urljoin(asked, location)
         parts = urlsplit(url)
     except ValueError:
         raise bad_redirect("the redirect has no usable address") from None

@@ -6,6 +6,7 @@ process id does. What cannot be told for sure is never written to: its bytes are
 """
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -27,6 +28,10 @@ _CLAIM: Final = re.compile(
     r"(?P<sha256>[0-9a-f]{64})\.(?P<pid>[0-9]{1,10})-(?P<host>[0-9a-f]{12})-[0-9a-f]{12}\.claim\Z"
 )
 
+
+_48_BITS: Final = (1 << 48) - 1
+_NUMBERS: Final = itertools.count(int.from_bytes(os.urandom(6)))
+"""Begins anywhere, so that a process id that is used again does not bring a name back."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -52,7 +57,7 @@ class Claim:
 
 def new_claim(sha256: str) -> str:
     """Return a file name for a claim of this process that nobody has used."""
-    return f"{sha256}.{os.getpid()}-{this_host()}-{os.urandom(6).hex()}.claim"
+    return f"{sha256}.{os.getpid()}-{this_host()}-{next(_NUMBERS) & _48_BITS:012x}.claim"
 
 
 def parse_claim(name: str) -> Claim | None:

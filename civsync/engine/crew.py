@@ -23,6 +23,7 @@ from civsync.engine.reception import (
     Reception,
     ReplacedError,
     StartOverError,
+    cannot_go_on,
 )
 
 _BROKE: Final = frozenset({Code.CONNECTION_LOST, Code.TIMED_OUT, Code.UNREACHABLE})
@@ -134,8 +135,7 @@ class Crew:
                 raise
             except StartOverError:
                 await self.start_over()
-                message = "the server cannot go on from where the last try ended"
-                raise WireError(Code.CONNECTION_LOST, message) from None
+                raise cannot_go_on() from None
 
     async def start_over(self) -> None:
         """Forget all bytes, after everybody else is gone. Raises DiskError."""

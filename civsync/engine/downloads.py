@@ -7,6 +7,7 @@ work itself is, and what a failure means for the run, is for others.
 import heapq
 import itertools
 import math
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -29,7 +30,7 @@ from civsync.core.errors import CivsyncError, UserError
 from civsync.core.events import Event, FileProgress, FileStarted, Noted
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
-from civsync.engine.lanes import Lane
+from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
 from civsync.ports import Reporter
 
@@ -64,14 +65,31 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is done with an item. `fetch` and `drop` raise CivsyncError."""
+    """What is done with an item. `fetch` and `drop` raise CivsyncError.
 
-    fetch: Callable[[Fetch | Replace, Lane], Awaitable[None]]
+    While `fetch` works on it a small file may be followed by the next: what `Follow` returns,
+    if that has at most so many bytes, is then the file of this turn, also for its errors.
+    """
+
+    fetch: Callable[[Fetch | Replace, Lane, Follow], Awaitable[None]]
     drop: Callable[[Fetch | Replace], Awaitable[None]]
     failed: Callable[[SafePath, CivsyncError], None]
     must_stop: Callable[[], bool]
     limit: Callable[[int | None], None]
     report: Reporter
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one worker is about, and how to break it off; `item` is None in between."""
+
+    item: Item | None
+    lane: Lane
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def enter(self, item: Item) -> None:
+        self.item = item
+        item.lane, item.scope = self.lane, self.scope
 
 
 @dataclass(slots=True)
@@ -89,6 +107,8 @@ class Downloads:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _open: int = 0
     _changed: anyio.Event = field(default_factory=anyio.Event)
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever looks at the queue or at stages: some turns end in threads."""
 
     async def run(self, actions: Sequence[Fetch | Replace]) -> None:
         """Carry all of them out; returns when none can go on any more."""
@@ -147,73 +167,109 @@ class Downloads:
 
     def obey(self, order: Order) -> int:
         """Carry an order out; see `civsync.ports.Control`."""
+        with self._mutex:
+            changed = self._obey(order)
+        self._wake()
+        return changed
+
+    def _obey(self, order: Order) -> int:
         match order:
             case Pause(paths=paths):
-                changed = sum(map(self._pause, self._selected(paths)))
+                return sum(map(self._pause, self._selected(paths)))
             case Resume(paths=paths):
-                changed = sum(map(self._resume, self._selected(paths)))
+                return sum(map(self._resume, self._selected(paths)))
             case Cancel(paths=paths):
-                changed = sum(map(self._cancel, self._selected(paths)))
+                return sum(map(self._cancel, self._selected(paths)))
             case Prioritize(paths=paths, priority=priority):
-                changed = sum(self._prioritize(item, priority) for item in self._selected(paths))
+                return sum(self._prioritize(item, priority) for item in self._selected(paths))
             case Limit(rate=rate):
                 self.limit_rate = rate
                 self.work.limit(rate)
-                changed = 0
+                return 0
             case _:
                 assert_never(order)
-        self._wake()
-        return changed
 
     async def _work(self, lanes: anyio.Semaphore) -> None:
         while self._open and not self.work.must_stop():
             changed, lane = self._changed, Lane(lanes)
             await lane.take()
             try:
-                item = self._next()
+                with self._mutex:
+                    item = self._next()
                 if item is not None:
-                    await self._carry_out(item, lane)
+                    await self._carry_out(_Turn(item, lane))
             finally:
                 lane.leave()
             if item is None:
                 # Without a place: a file that comes a second time needs one.
                 await changed.wait()
 
-    def _next(self) -> Item | None:
-        """Take the next download, if there is one just now."""
+    def _next(self, fits: Callable[[Item], bool] = lambda _: True) -> Item | None:
+        """Take the next download, if there is one just now, and if it `fits`."""
         while self._heap and not self.work.must_stop():
-            rank, _, _, _, item = heapq.heappop(self._heap)
-            if item.stage is Stage.WAITING and rank == _rank(item):
+            rank, _, _, _, item = self._heap[0]
+            current = item.stage is Stage.WAITING and rank == _rank(item)
+            if current and not fits(item):
+                return None
+            heapq.heappop(self._heap)
+            if current:
                 item.stage = Stage.RUNNING
                 return item
         return None
 
-    async def _carry_out(self, item: Item, lane: Lane) -> None:
+    async def _carry_out(self, turn: _Turn) -> None:
         try:
-            if not item.cancelled:
-                item.lane = lane
-                item.scope = anyio.CancelScope()
-                with item.scope:
-                    await self._attempt(item, lane)
-            if item.cancelled and item.stage is not Stage.DONE:
+            if turn.item is not None and not turn.item.cancelled:
+                turn.enter(turn.item)
+                with turn.scope:
+                    await self._attempt(turn, turn.item.action)
+            item = turn.item
+            if item is not None and item.cancelled and item.stage is not Stage.DONE:
                 await self._drop(item)
         finally:
-            item.lane = item.scope = None
-            if item.stage in _OVER:
-                self._open -= 1
-            elif item.stage is Stage.WAITING:
-                self._push(item)
+            with self._mutex:
+                self._leave(turn)
             self._wake()
 
-    async def _attempt(self, item: Item, lane: Lane) -> None:
+    async def _attempt(self, turn: _Turn, action: Fetch | Replace) -> None:
         try:
-            await self.work.fetch(item.action, lane)
+            await self.work.fetch(action, turn.lane, lambda most: self._follow(turn, most))
         except CivsyncError as error:
-            if not item.cancelled:
-                item.stage = Stage.FAILED
-                self.work.failed(item.path, error)
+            if turn.item is not None and not turn.item.cancelled:
+                turn.item.stage = Stage.FAILED
+                self.work.failed(turn.item.path, error)
         else:
-            item.stage = Stage.DONE
+            if turn.item is not None:
+                turn.item.stage = Stage.DONE
+
+    def _follow(self, turn: _Turn, most: int) -> Fetch | Replace | None:
+        """End the turn of a file that is in place; begin one of at most `most` bytes."""
+
+        def fits(item: Item) -> bool:
+            file = item.action.want.file
+            # Bytes that several files need are received for one of them at a time.
+            alone = len(self._of_content[file.sha256]) == 1
+            return alone and file.size <= most and not item.cancelled
+
+        with self._mutex:
+            if turn.item is not None:
+                turn.item.stage = Stage.DONE
+            self._leave(turn)
+            item = None if turn.scope.cancel_called else self._next(fits)
+            if item is None:
+                return None
+            turn.enter(item)
+            return item.action
+
+    def _leave(self, turn: _Turn) -> None:
+        item, turn.item = turn.item, None
+        if item is None:
+            return
+        item.lane = item.scope = None
+        if item.stage in _OVER:
+            self._open -= 1
+        elif item.stage is Stage.WAITING:
+            self._push(item)
 
     async def _drop(self, item: Item) -> None:
         try:

@@ -4,8 +4,7 @@ The order of steps is the one that survives a crash: receive into a part, check 
 hash and format, note the intent, publish, note that it is placed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -15,18 +14,20 @@ from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Owned, Stamp
-from civsync.core.errors import CivsyncError, DiskError, IntegrityError
+from civsync.core.errors import CivsyncError, IntegrityError
 from civsync.core.events import FileStarted, Noted
+from civsync.core.limits import ERRAND_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
 from civsync.decide.disposition import bare_name
 from civsync.decide.pieces import PieceTuning
-from civsync.engine.lanes import Lane
-from civsync.engine.lines import Lines
-from civsync.engine.receive import Hold, Network, Receiver, check_payload
+from civsync.engine.lanes import Follow, Lane
+from civsync.engine.lines import Lines, Single
+from civsync.engine.receive import Hold, Network, Receiver, Tried, check_payload
 from civsync.engine.reception import Reception
-from civsync.ports import Clock, Ledger, Part, Parts, Reporter, Source, Store, Transport
+from civsync.engine.space import Space
+from civsync.ports import Clock, Errand, Ledger, Part, Parts, Reporter, Source, Store, Transport
 
 T = TypeVar("T")
 
@@ -55,8 +56,24 @@ class Fetched:
     how: str
 
 
+@dataclass(slots=True, kw_only=True)
+class _Begun:
+    """A file whose part is held; `free` bytes were free then. `tried` is a try that failed."""
+
+    action: Fetch | Replace
+    hold: Hold
+    reception: Reception
+    salvaged: bool
+    free: int
+    tried: Tried | None = None
+
+
 class Fetcher:
-    """Fetches files; one instance serves all workers of a run."""
+    """Fetches files; one instance serves all workers of a run.
+
+    `copies` gives the owned paths below this root that hold the content of a file already,
+    `placed` is told of each file that is in place. Both are called in any thread.
+    """
 
     def __init__(
         self,
@@ -65,11 +82,18 @@ class Fetcher:
         *,
         workers: int,
         offline: bool,
+        copies: Callable[[Fetch | Replace], Sequence[SafePath]],
+        placed: Callable[[Fetched], None],
         pieces: PieceTuning | None = None,
     ) -> None:
         self._out = outside
-        self._pieces = pieces
-        self._coming: list[tuple[int, Reception]] = []
+        self._lines = lines
+        self._copies = copies
+        self._placed = placed
+        self._pieces = pieces or PieceTuning()
+        # What may be worth several connections is not hurried through by one.
+        self._small = min(ERRAND_BYTES, self._pieces.segmented - 1)
+        self._space = Space()
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -80,86 +104,106 @@ class Fetcher:
         )
         self._receiver = Receiver(network, self._threads, lines)
 
-    async def fetch(
-        self, action: Fetch | Replace, copies: Sequence[SafePath], lane: Lane
-    ) -> Fetched:
-        """Make the file whole under its name.
+    async def fetch(self, action: Fetch | Replace, lane: Lane, follow: Follow) -> None:
+        """Make the file whole under its name, and small ones that `follow` it, too.
 
-        `copies` are owned paths below this root that hold the same content. The `lane` is
-        left as soon as the bytes are here, so that the next file is received while this
-        one is flushed and named. Raises CivsyncError; what was received is kept for the
-        next run.
+        The `lane` is left as soon as the bytes are here, so that the next file is received
+        while this one is flushed and named. Raises CivsyncError for the file of the last
+        turn; what was received is kept for the next run.
         """
-        file = action.want.file
-        salvaged, free = False, 0
-
-        def claim() -> AbstractContextManager[Part]:
-            nonlocal salvaged, free
-            salvaged = self._out.parts.salvage(file.sha256, file.size, copies)
-            free = self._out.parts.free_bytes()
-            return self._out.parts.claim(file.sha256, file.size)
-
-        hold = Hold(claim, self._threads)
-        async with hold as part:
-            held = part.done.total
-            self._out.report(FileStarted(path=file.path, size=file.size, held=held))
-            reception = Reception.of(file, part, self._pieces)
-            with self._room_for(file, reception, free):
-                await self._receive(file, reception, lane)
-            owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
-            if owned is None:
-                # It came in pieces, and the file may have changed between them: one try
-                # from zero tells.
-                what = "the copy on this disk" if salvaged else "the resumed download"
-                message = f"{what} has another SHA-256; starting from zero"
-                self._out.report(Noted(code="part-dropped", message=message, path=file.path))
-                await self._in_thread(reception.restart)
-                await self._receive(file, reception, lane)
-                reception.pieced = False
-                owned = await self._in_thread(lambda: self._conclude(action, reception, hold))
-        assert owned is not None  # noqa: S101 - nothing is pieced any more
-        how = "restored" if salvaged and not reception.received else "fetched"
-        return Fetched(owned=owned, how=how)
+        if action.want.file.size > self._small:
+            begun: _Begun | None = await self._in_thread(lambda: self._begin(action))
+        else:
+            begun = await self._hurry(action, follow)
+        if begun is not None:
+            try:
+                fetched = await self._go_on(begun, lane)
+            finally:
+                await begun.hold.let_go()
+            self._placed(fetched)
 
     async def drop(self, file: LockedFile) -> None:
         """Forget what was received of a file. Raises DiskError."""
-        claim = partial(self._out.parts.claim, file.sha256, file.size)
-        async with Hold(claim, self._threads) as part:
+        async with self._hold(file) as part:
             await self._in_thread(part.restart)
 
-    @contextmanager
-    def _room_for(self, file: LockedFile, reception: Reception, free: int) -> Iterator[None]:
-        """Count what is to come of a file while it does; `free` bytes were, an instant ago.
+    async def _hurry(self, action: Fetch | Replace, follow: Follow) -> _Begun | None:
+        """Bring small files to their names by one errand; returns one that takes more than that.
 
-        Raises DiskError no-space if it does not fit beside what else is coming: the disk
-        may have filled up since the plan was made.
+        Each step of each file in a thread of its own would cost more than the files.
         """
-        need = file.size - reception.part.done.total
-        others = sum(size - each.part.done.total for size, each in self._coming)
-        have = max(0, free - others)
-        if need > have:
-            raise DiskError(
-                Code.NO_SPACE,
-                f"{need} bytes are still to come and {have} are free",
-                subject=file.path,
-                data={"need": need, "have": have},
-            )
-        mine = (file.size, reception)
-        self._coming.append(mine)
+        with self._lines.single() as single:
+
+            def bring_all(errand: Errand) -> _Begun | None:
+                following: Fetch | Replace | None = action
+                while following is not None:
+                    begun = self._bring(following, errand, single)
+                    if begun is not None:
+                        return begun
+                    following = follow(self._small)
+                return None
+
+            return await self._out.transport.errand(bring_all)
+
+    def _bring(self, action: Fetch | Replace, errand: Errand, single: Single) -> _Begun | None:
+        begun = self._begin(action)
+        file, reception = action.want.file, begun.reception
         try:
-            yield
-        finally:
-            self._coming.remove(mine)
+            with (
+                single.receiving(file.path, reception),
+                self._space.room_for(file, reception, begun.free),
+            ):
+                begun.tried = self._receiver.receive_now(file, reception, errand)
+            fetched = self._conclude(begun) if reception.part.done.total == file.size else None
+        except BaseException:
+            begun.hold.release()
+            raise
+        if fetched is None:
+            return begun
+        self._placed(fetched)
+        return None
 
-    async def _receive(self, file: LockedFile, reception: Reception, lane: Lane) -> None:
+    def _begin(self, action: Fetch | Replace) -> _Begun:
+        """Claim the part, with what is there of it already. Blocks."""
+        file = action.want.file
+        salvaged = self._out.parts.salvage(file.sha256, file.size, self._copies(action))
+        free = self._out.parts.free_bytes()
+        hold = self._hold(file)
+        part = hold.take()
+        self._out.report(FileStarted(path=file.path, size=file.size, held=part.done.total))
+        reception = Reception.of(file, part, self._pieces)
+        return _Begun(action=action, hold=hold, reception=reception, salvaged=salvaged, free=free)
+
+    async def _go_on(self, begun: _Begun, lane: Lane) -> Fetched:
+        file, reception = begun.action.want.file, begun.reception
+        with self._space.room_for(file, reception, begun.free):
+            await self._receive(file, reception, lane, begun.tried)
+        fetched = await self._in_thread(lambda: self._conclude(begun))
+        if fetched is None:
+            # It came in pieces, and the file may have changed between them: one try from
+            # zero tells.
+            what = "the copy on this disk" if begun.salvaged else "the resumed download"
+            message = f"{what} has another SHA-256; starting from zero"
+            self._out.report(Noted(code="part-dropped", message=message, path=file.path))
+            await self._in_thread(reception.restart)
+            await self._receive(file, reception, lane)
+            reception.pieced = False
+            fetched = await self._in_thread(lambda: self._conclude(begun))
+        assert fetched is not None  # noqa: S101 - nothing is pieced any more
+        return fetched
+
+    async def _receive(
+        self, file: LockedFile, reception: Reception, lane: Lane, tried: Tried | None = None
+    ) -> None:
         async with lane:
-            await self._receiver.receive(file, reception)
+            await self._receiver.receive(file, reception, tried=tried)
 
-    def _conclude(self, action: Fetch | Replace, reception: Reception, hold: Hold) -> Owned | None:
+    def _conclude(self, begun: _Begun) -> Fetched | None:
         """Give a whole part its name and let go of it; None if its content is wrong.
 
         Raises IntegrityError where trying again would not help, too. Blocks.
         """
+        action, reception = begun.action, begun.reception
         file, part = action.want.file, reception.part
         digests = part.digests()
         if digests.sha256 != file.sha256:
@@ -180,8 +224,9 @@ class Fetcher:
             message = f"Civitai offers it as {reception.served_as}; the lock names it {file.name}"
             self._out.report(Noted(code="served-name", message=message, path=file.path))
         owned = self._publish(action, part)
-        hold.release()
-        return owned
+        begun.hold.release()
+        how = "restored" if begun.salvaged and not reception.received else "fetched"
+        return Fetched(owned=owned, how=how)
 
     def _publish(self, action: Fetch | Replace, part: Part) -> Owned:
         """Give the part its name, with the notes that keep ownership through a crash."""
@@ -202,6 +247,9 @@ class Fetcher:
         owned = replace(owned, stamp=out.store.publish(part, want.path, replacing=replacing))
         out.ledger.placed(owned)
         return owned
+
+    def _hold(self, file: LockedFile) -> Hold:
+        return Hold(partial(self._out.parts.claim, file.sha256, file.size), self._threads)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await run_sync(work, limiter=self._threads)

@@ -4,12 +4,13 @@ All downloads of a run share one of these, so that a pause or the death of a hos
 out once and known to all.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from civsync.core.errors import CivsyncError, WireError
 from civsync.core.events import Paused
-from civsync.core.limits import DOWNLOAD_SPACING_S
+from civsync.core.limits import BRIEF_S, DOWNLOAD_SPACING_S
 from civsync.decide.circuit import Circuit
 from civsync.decide.pace import HostPace
 from civsync.decide.retry import Again, GiveUp, decide
@@ -17,7 +18,7 @@ from civsync.ports import Clock, Reporter
 
 
 class Hosts:
-    """When hosts may be asked. Serves many tasks of one event loop."""
+    """When hosts may be asked. Serves many tasks of one event loop, and threads beside them."""
 
     def __init__(
         self, clock: Clock, report: Reporter, *, spacing: float = DOWNLOAD_SPACING_S
@@ -26,14 +27,30 @@ class Hosts:
         self._report = report
         self._pace = HostPace(spacing=spacing)
         self._circuit = Circuit()
+        self._mutex = threading.Lock()
 
     async def admit(self, host: str) -> None:
         """Wait until a request may go to `host`. Raises HostDeadError."""
         while True:
-            wait = self._pace.wait(host, self._clock.monotonic()) or self._circuit.wait(host)
+            now = self._clock.monotonic()
+            with self._mutex:
+                wait = self._pace.wait(host, now) or self._circuit.wait(host)
             if not wait:
                 return
             await self._clock.sleep(wait)
+
+    def admit_now(self, host: str, rest: Callable[[float], None]) -> bool:
+        """Do what `admit` does in a thread, where `rest` waits; False where that takes long.
+
+        So it does for a host that rests, and for one that failed the last time.
+        """
+        with self._mutex:
+            if self._circuit.doubts(host):
+                return False
+            wait = self._pace.book(host, self._clock.monotonic(), within=BRIEF_S)
+        if wait:
+            rest(wait)
+        return wait is not None
 
     @contextmanager
     def watched(
@@ -45,35 +62,38 @@ class Hosts:
         others need not wait for the end. `whole_host` says that a rest too long to wait for
         is meant for every file of the host.
         """
-        self._circuit.begun(host, moved)
+        with self._mutex:
+            self._circuit.begun(host, moved)
         try:
             yield
-        except WireError as error:
-            if moved():
-                self._circuit.succeeded(host)
-            else:
-                self._circuit.failed(host, error, self._clock.monotonic())
-            self._pause(host, error, whole_host=whole_host)
+        except BaseException as error:
+            with self._mutex:
+                self._learn(host, error, moved())
+            if isinstance(error, WireError):
+                self._pause(host, error, whole_host=whole_host)
             raise
-        except CivsyncError:
+        with self._mutex:
             self._circuit.succeeded(host)
-            raise
-        except BaseException:
+
+    def _learn(self, host: str, error: BaseException, moved: bool) -> None:
+        if moved or (isinstance(error, CivsyncError) and not isinstance(error, WireError)):
+            self._circuit.succeeded(host)
+        elif isinstance(error, WireError):
+            self._circuit.failed(host, error, self._clock.monotonic())
+        else:
             # Cancelled, or the rest was not wanted any more.
-            if moved():
-                self._circuit.succeeded(host)
-            else:
-                self._circuit.left(host)
-            raise
-        self._circuit.succeeded(host)
+            self._circuit.left(host)
 
     def _pause(self, host: str, error: WireError, *, whole_host: bool) -> None:
         """Let every worker leave a host alone that asked for a rest."""
         match decide(error, 1, self._clock.jitter()):
             case Again(delay=delay, shared=True):
-                if self._pace.pause(host, self._clock.monotonic() + delay):
+                with self._mutex:
+                    paused = self._pace.pause(host, self._clock.monotonic() + delay)
+                if paused:
                     self._report(Paused(host=host, seconds=delay, error=error))
             case GiveUp(error=WireError(retry_after=float()) as final) if whole_host:
-                self._circuit.condemn(host, final)
+                with self._mutex:
+                    self._circuit.condemn(host, final)
             case Again() | GiveUp():
                 pass

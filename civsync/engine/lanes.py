@@ -1,6 +1,16 @@
 """How many files are received at once, while others are still being finished."""
 
+from collections.abc import Callable
+
 import anyio
+
+from civsync.core.plan import Fetch, Replace
+
+Follow = Callable[[int], Fetch | Replace | None]
+"""Says, in any thread, that the file of a turn is in place, and begins the turn of another.
+
+Returns None if there is none just now that has at most so many bytes.
+"""
 
 
 class Lane:

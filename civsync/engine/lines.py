@@ -1,8 +1,9 @@
 """Share the connections of a run between its files, and find out how many of them pay."""
 
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import anyio
@@ -11,10 +12,36 @@ from civsync.core.limits import DEFAULT_CONNECTIONS
 from civsync.core.names import SafePath
 from civsync.decide.ramp import Ramp, RampTuning
 from civsync.engine.crew import Crew
+from civsync.engine.reception import Reception
 from civsync.ports import Clock
 
 _LOOKS_A_WINDOW: Final = 7
 """How often the rate is looked at while it is measured once."""
+
+
+class Single:
+    """One connection that receives small files whole, one after the other, in one thread."""
+
+    def __init__(self, count: Callable[[SafePath, int], None]) -> None:
+        self._count = count
+        self.path: SafePath | None = None
+        self._reception: Reception | None = None
+
+    @contextmanager
+    def receiving(self, path: SafePath, reception: Reception) -> Iterator[None]:
+        """Count what comes for a file while it does inside."""
+        self.path, self._reception = path, reception
+        try:
+            yield
+        finally:
+            self.path = self._reception = None
+            self._count(path, reception.received)
+
+    @property
+    def received(self) -> int:
+        """Bytes that came of the file that is received just now."""
+        reception = self._reception
+        return reception.received if reception is not None else 0
 
 
 class Lines:
@@ -35,6 +62,8 @@ class Lines:
         self._tuning = tuning or RampTuning()
         self._ramp = Ramp(self._tuning)
         self._crews: list[Crew] = []
+        self._singles: list[Single] = []
+        self._mutex = threading.Lock()
         self._gone_received = 0
         self._came: Counter[SafePath] = Counter()
         self._wanted = anyio.Event()
@@ -47,8 +76,7 @@ class Lines:
         try:
             async with crew.gathered():
                 self._crews.append(crew)
-                if self._used > self._connections:
-                    self._send_away(self._used - self._connections)
+                self._keep_within()
                 if crew.room:
                     self._wanted.set()
                 try:
@@ -59,11 +87,30 @@ class Lines:
         finally:
             self._count(crew)  # what helpers brought in their last moment
 
+    @contextmanager
+    def single(self) -> Iterator[Single]:
+        """Count one connection that receives small files, while it does inside."""
+        single = Single(self._add)
+        self._singles.append(single)
+        self._keep_within()
+        try:
+            yield single
+        finally:
+            self._singles.remove(single)
+
+    def _keep_within(self) -> None:
+        if self._used > self._connections:
+            self._send_away(self._used - self._connections)
+
     def _count(self, crew: Crew) -> None:
         came = crew.reception.received - crew.counted
         crew.counted += came
-        self._gone_received += came
-        self._came[crew.path] += came
+        self._add(crew.path, came)
+
+    def _add(self, path: SafePath, received: int) -> None:
+        with self._mutex:
+            self._gone_received += received
+            self._came[path] += received
 
     def came(self, path: SafePath) -> int:
         """Bytes that came over the network for a file that is not received just now."""
@@ -73,11 +120,13 @@ class Lines:
     def received(self) -> int:
         """Bytes that came over the network so far."""
         coming = (crew.reception.received - crew.counted for crew in self._crews)
-        return self._gone_received + sum(coming)
+        single = sum(each.received for each in self._singles)
+        return self._gone_received + sum(coming) + single
 
     def connections(self) -> dict[SafePath, int]:
         """Return how many connections receive each file just now."""
-        return {crew.path: crew.lines for crew in self._crews}
+        singles = {path: 1 for each in self._singles if (path := each.path) is not None}
+        return {crew.path: crew.lines for crew in self._crews} | singles
 
     async def conduct(self) -> None:
         """Add and take away connections until cancelled."""
@@ -109,9 +158,9 @@ class Lines:
 
     @property
     def _used(self) -> int:
-        return sum(crew.lines for crew in self._crews)
+        return sum(crew.lines for crew in self._crews) + len(self._singles)
 
     def _send_away(self, count: int) -> None:
-        for _ in range(count):
+        for _ in range(count if self._crews else 0):
             crew = max(self._crews, key=lambda crew: crew.helpers)
             crew.dismiss(1)

@@ -33,8 +33,14 @@ from civsync.decide.transfer import Drop, Follow
 from civsync.engine.crew import Crew
 from civsync.engine.hosts import Hosts
 from civsync.engine.lines import Lines
-from civsync.engine.reception import Conversation, Glance, Reception, StartOverError
-from civsync.ports import Clock, Part, Parts, Reporter, Source, Transport
+from civsync.engine.reception import (
+    Conversation,
+    Glance,
+    Reception,
+    StartOverError,
+    cannot_go_on,
+)
+from civsync.ports import Clock, Errand, Part, Parts, Reporter, Source, Transport
 
 G = TypeVar("G", bound=Glance)
 
@@ -60,6 +66,15 @@ class Network:
     offline: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A first try that failed: at which address, if at any, why, and with how much before."""
+
+    url: SignedUrl | None
+    error: WireError
+    held: int
+
+
 class Receiver:
     """Receives files; one instance serves all workers of a run.
 
@@ -76,10 +91,36 @@ class Receiver:
         self._admission = anyio.Lock()
         self._admitted: CivsyncError | bool = False
 
+    def receive_now(self, file: LockedFile, reception: Reception, errand: Errand) -> Tried | None:
+        """Try once to receive what is missing, in the thread of an errand.
+
+        Nothing is done where that would take more than a try: the bytes are there afterwards,
+        or `receive` goes on, which also says how a try ends that failed. Raises CivsyncError
+        where no try could help.
+        """
+        held = reception.part.done.total
+        if self._admitted is not True or held == file.size:
+            return None
+        url: SignedUrl | None = None
+        try:
+            url = self._locate_now(file, errand)
+            if url is not None:
+                self._pour_now(url, file, reception, errand)
+        except WireError as error:
+            return Tried(url=url, error=error, held=held)
+        return None
+
     async def receive(
-        self, file: LockedFile, reception: Reception, *, etag: str | None = None
+        self,
+        file: LockedFile,
+        reception: Reception,
+        *,
+        etag: str | None = None,
+        tried: Tried | None = None,
     ) -> None:
         """Receive until the part of `reception` has the locked size.
+
+        `tried` is the first try, if that was made before.
 
         With `etag` no hash will tell whether resumed bytes belong together: what is held
         is then gone on from only where the server confirms that strong tag, and never if
@@ -108,7 +149,7 @@ class Receiver:
         crew = Crew(file, reception, pour, most=URL_CONNECTIONS if etag is None else 1)
         if part.done.total < file.size:
             async with self._lines.manned(crew):
-                await self._persist(file, attempt, lambda: not crew.missing, crew)
+                await self._persist(file, attempt, lambda: not crew.missing, crew, tried)
 
     async def identify(self, file: LockedFile) -> str:
         """Return the strong ETag that the file has just now, "" where the server gives none.
@@ -130,17 +171,21 @@ class Receiver:
         attempt: Callable[[SignedUrl], Awaitable[None]],
         done: Callable[[], bool],
         crew: Crew | None,
+        tried: Tried | None = None,
     ) -> None:
         """Call `attempt` with an address that works until all is done, or hope is lost."""
         await self._admit(file)
         tries = 0
         fresh_urls = 0
-        most = _held(crew)
+        most = tried.held if tried else _held(crew)
         moved_at = self._net.clock.monotonic()
-        url: SignedUrl | None = None
+        url = tried.url if tried else None
         refused: SignedUrl | None = None
         while not done():
             try:
+                if tried is not None:
+                    error, tried = tried.error, None
+                    raise error
                 url = url or await self._locate(file, refused)
                 refused = None
                 await attempt(url)
@@ -169,6 +214,51 @@ class Receiver:
         # What it refuses is often one file, for a reason of its own.
         with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False, whole_host=False):
             return await self._net.source.locate(file, refused=refused)
+
+    def _locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
+        if not self._hosts.admit_now(_DOWNLOAD_ROUTE, errand.rest):
+            return None
+        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False, whole_host=False):
+            return self._net.source.locate_now(file, errand)
+
+    def _pour_now(
+        self, url: SignedUrl, file: LockedFile, reception: Reception, errand: Errand
+    ) -> None:
+        """Do what `_pour` does with all that is missing, in this thread; nothing at a busy host."""
+        lease = reception.pieces.take(reception.part.done)
+        if lease is None:
+            return
+        try:
+            self._converse_now(url, file, lease, reception, errand)
+        finally:
+            reception.pieces.give_back(lease)
+
+    def _converse_now(
+        self,
+        url: SignedUrl,
+        file: LockedFile,
+        lease: Lease,
+        reception: Reception,
+        errand: Errand,
+    ) -> None:
+        address, progress = url.url, self._progress(file)
+        for _ in range(REDIRECTS + 1):
+            host = urlsplit(address).netloc
+            if not self._hosts.admit_now(host, errand.rest):
+                return
+            talk = Conversation(file, address, lease, reception, progress)
+            with self._hosts.watched(host, lambda: lease.at > lease.start):
+                errand.get(address, talk.headers(), talk.on_head)
+            match talk.verdict:
+                case Follow(location=address):
+                    continue
+                case Drop():
+                    reception.restart()
+                    raise cannot_go_on()
+            if lease.left:
+                raise _ended_early(file)
+            return
+        raise _too_many_redirects(file)
 
     async def _admit(self, file: LockedFile) -> None:
         """Make sure, once in a run, that the network may be used and that the API key is good.
@@ -213,7 +303,7 @@ class Receiver:
         if isinstance(ended.verdict, Drop):
             raise StartOverError
         if lease.left:
-            raise WireError(Code.CONNECTION_LOST, "the body ended too early", subject=file.path)
+            raise _ended_early(file)
 
     async def _converse(
         self,
@@ -238,7 +328,7 @@ class Receiver:
             if not isinstance(conversation.verdict, Follow):
                 return conversation
             address = conversation.verdict.location
-        raise WireError(Code.BAD_REDIRECT, "too many redirects", subject=file.path)
+        raise _too_many_redirects(file)
 
     def _progress(self, file: LockedFile) -> Callable[[int], None]:
         last = 0.0
@@ -266,24 +356,29 @@ class Hold:
         self._claim: AbstractContextManager[Part] | None = None
 
     async def __aenter__(self) -> Part:
-        return await run_sync(self._take, limiter=self._threads)
+        return await run_sync(self.take, limiter=self._threads)
 
     async def __aexit__(self, *_: object) -> None:
+        await self.let_go()
+
+    async def let_go(self) -> None:
+        """Release the part, also when cancelled."""
         if self._claim is not None:
             with anyio.CancelScope(shield=True):
                 await run_sync(self.release, limiter=self._threads)
+
+    def take(self) -> Part:
+        """Claim the part. Blocks."""
+        claim = self._make()
+        part = claim.__enter__()
+        self._claim = claim
+        return part
 
     def release(self) -> None:
         """Let go of the part, if that was not done yet. Blocks."""
         claim, self._claim = self._claim, None
         if claim is not None:
             claim.__exit__(None, None, None)
-
-    def _take(self) -> Part:
-        claim = self._make()
-        part = claim.__enter__()
-        self._claim = claim
-        return part
 
 
 def check_payload(file: LockedFile, part: Part, parts: Parts) -> None:
@@ -296,6 +391,14 @@ def check_payload(file: LockedFile, part: Part, parts: Parts) -> None:
     except IntegrityError:
         parts.quarantine(part, "wrong format")
         raise
+
+
+def _ended_early(file: LockedFile) -> WireError:
+    return WireError(Code.CONNECTION_LOST, "the body ended too early", subject=file.path)
+
+
+def _too_many_redirects(file: LockedFile) -> WireError:
+    return WireError(Code.BAD_REDIRECT, "too many redirects", subject=file.path)
 
 
 def _held(crew: Crew | None) -> int:

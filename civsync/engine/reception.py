@@ -76,6 +76,12 @@ class StartOverError(Exception):
     """The server cannot go on from the bytes that are there: they must be forgotten."""
 
 
+def cannot_go_on() -> WireError:
+    """Return the error for a try whose bytes were forgotten for that reason."""
+    message = "the server cannot go on from where the last try ended"
+    return WireError(Code.CONNECTION_LOST, message)
+
+
 class Glance:
     """A request for the head alone; `verdict` is what it was judged to be, `etag` its tag."""
 

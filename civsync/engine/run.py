@@ -4,6 +4,7 @@ A failed item never stops the others (unless asked to); what leaves the tree lea
 and only if nothing failed before, so that an interrupted upgrade keeps the old file.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -32,8 +33,8 @@ from civsync.core.plan import (
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
 from civsync.engine.downloads import Downloads, Work
-from civsync.engine.fetch import Fetcher, Outside
-from civsync.engine.lanes import Lane
+from civsync.engine.fetch import Fetched, Fetcher, Outside
+from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
 from civsync.ports import Control, Parts
 
@@ -147,8 +148,9 @@ class _Run:
         for path, mine in receipt.owned.items():
             self._placed_with.setdefault(mine.sha256, []).append(path)
         self._failures: dict[SafePath, CivsyncError] = {}
+        self._stopped = False
         self._unwritten: CivsyncError | None = None
-        self._done: dict[str, int] = {}
+        self._done: list[str] = []
         self._finished: set[SafePath] = set()
         self._lines = Lines(outside.clock, connections=manner.connections, tuning=manner.ramp)
         # Each file that is received needs a connection.
@@ -172,6 +174,8 @@ class _Run:
             self._lines,
             workers=jobs,
             offline=manner.offline,
+            copies=self._copies_for,
+            placed=self._placed,
             pieces=manner.pieces,
         )
         self._one_content_at_a_time: dict[str, anyio.Lock] = {}
@@ -218,7 +222,7 @@ class _Run:
         if self._unwritten is not None and not self._failures:
             raise self._unwritten
         return Outcome(
-            done=dict(sorted(self._done.items())),
+            done=dict(sorted(Counter(self._done).items())),
             received=self._lines.received,
             failures=tuple(sorted(self._failures.items())),
             receipt=self._receipt(),
@@ -286,17 +290,17 @@ class _Run:
             message = f"{left} more to download, not tried after that failure"
             self._out.report(Noted(code="not-tried", message=message))
 
-    async def _fetch(self, action: Fetch | Replace, lane: Lane) -> None:
-        sha256 = action.want.file.sha256
-        lock = self._lock_of(sha256)
+    async def _fetch(self, action: Fetch | Replace, lane: Lane, follow: Follow) -> None:
+        lock = self._lock_of(action.want.file.sha256)
         if lock.locked():
             # Who receives these bytes may need a place once more before it is through.
             lane.leave()
         async with lock:
             await lane.take()
-            # What a replaced file holds now is other bytes, whatever the receipt says.
-            copies = [path for path in self._copies_of(sha256) if path != action.want.path]
-            fetched = await self._fetcher.fetch(action, copies, lane)
+            await self._fetcher.fetch(action, lane, follow)
+
+    def _placed(self, fetched: Fetched) -> None:
+        """Take note of a file that is in place; called in any thread."""
         self._place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
         # Also what came before it was paused.
@@ -312,10 +316,15 @@ class _Run:
     def _lock_of(self, sha256: str) -> anyio.Lock:
         return self._one_content_at_a_time.setdefault(sha256, anyio.Lock())
 
-    def _copies_of(self, sha256: str) -> list[SafePath]:
-        """Return the paths of ours that hold this content."""
-        paths = self._placed_with.get(sha256, ())
-        return [path for path in paths if (mine := self._owned.get(path)) and mine.sha256 == sha256]
+    def _copies_for(self, action: Fetch | Replace) -> list[SafePath]:
+        """Return the paths of ours that hold the content of a file; called in any thread."""
+        # What a replaced file holds now is other bytes, whatever the receipt says.
+        sha256, itself = action.want.file.sha256, action.want.path
+        return [
+            path
+            for path in self._placed_with.get(sha256, ())
+            if path != itself and (mine := self._owned.get(path)) and mine.sha256 == sha256
+        ]
 
     def _place(self, owned: Owned) -> None:
         self._owned[owned.path] = owned
@@ -355,14 +364,13 @@ class _Run:
 
     def _finish(self, how: str, path: SafePath, size: int, received: int = 0) -> None:
         self._finished.add(path)
-        self._done[how] = self._done.get(how, 0) + 1
+        self._done.append(how)
         self._out.report(FileDone(path=path, how=how, size=size, received=received))
 
     def _fail(self, path: SafePath, error: CivsyncError) -> None:
         self._failures[path] = error
+        self._stopped |= self._manner.fail_fast or error.code in STOPS_ALL
         self._out.report(FileFailed(path=path, error=error))
 
     def _must_stop(self) -> bool:
-        if self._manner.fail_fast:
-            return bool(self._failures)
-        return any(error.code in STOPS_ALL for error in self._failures.values())
+        return self._stopped

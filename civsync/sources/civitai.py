@@ -9,8 +9,9 @@ bytes counts the tries of a file, and each address handed out counts against a q
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 from urllib.parse import urlencode
 
@@ -35,7 +36,7 @@ from civsync.core.questions import (
     QuestionAnswer,
 )
 from civsync.core.secrets import Token
-from civsync.core.wire import HttpAnswer, SignedUrl
+from civsync.core.wire import HttpAnswer, HttpRequest, SignedUrl
 from civsync.decide.origins import api_origin
 from civsync.decide.redirects import Hop, bad_redirect
 from civsync.decide.replies import (
@@ -46,7 +47,7 @@ from civsync.decide.replies import (
     storage_missing,
 )
 from civsync.decide.retry import GiveUp
-from civsync.ports import Clock, Reporter, Transport
+from civsync.ports import Clock, Errand, Reporter, Transport
 from civsync.sources.civitai_json import (
     read_account,
     read_model,
@@ -62,13 +63,16 @@ BATCH_SHA256S: Final = 10_000
 
 _SHA256_DIGITS: Final = 64
 
+_Where = Generator[HttpRequest, HttpAnswer, SignedUrl | Unfound]
+"""Finds out where a file is: yields requests of the download route, and is sent the answers."""
+
 
 @dataclass(slots=True)
 class _Shelf:
-    """The address of one file, and the right to ask for it."""
+    """The address of one file, and the right to ask for it, where tasks may contend for that."""
 
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    url: SignedUrl | None = None
+    lock: anyio.Lock | None = None
+    found: SignedUrl | Unfound | None = None
 
 
 class CivitaiSource:
@@ -129,20 +133,28 @@ class CivitaiSource:
         would need a request raises RegistryError quota at once.
         """
         shelf = self._shelves.setdefault((file.source_version_id, file.file_id), _Shelf())
+        if shelf.lock is None:
+            shelf.lock = anyio.Lock()
         async with shelf.lock:
-            if shelf.url is not None and shelf.url != refused:
-                return shelf.url
-            shelf.url = None
-            try:
-                shelf.url = await self._ask_where(file)
-            except CivsyncError as error:
-                if isinstance(error, RegistryError) and error.code is Code.QUOTA:
-                    self._quota = error
-                match self._api.judge(error, attempt=1):
-                    case GiveUp(error=final) if final is not error:
-                        raise final from error
-                raise
-            return shelf.url
+            found, shelf.found = shelf.found, None
+            with self._learning():
+                if found is None or found == refused:
+                    found = await self._ask_where(file)
+                if isinstance(found, Unfound):
+                    raise await self._why_unfound(file)
+            shelf.found = found
+            return found
+
+    def locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
+        """Return where the bytes are, if no more than that is asked; see `civsync.ports.Source`."""
+        shelf = self._shelves.setdefault((file.source_version_id, file.file_id), _Shelf())
+        if shelf.lock is not None and shelf.lock.locked():
+            return None
+        if shelf.found is None:
+            with self._learning():
+                shelf.found = self._ask_where_now(file, errand)
+        # Why it is not found takes more questions, and is not for this thread.
+        return shelf.found if isinstance(shelf.found, SignedUrl) else None
 
     async def check_login(self) -> str | None:
         """Return the account's name, or None without a token; asks once in a run.
@@ -240,25 +252,58 @@ class CivitaiSource:
 
     # --- downloads ---------------------------------------------------------------------
 
-    async def _ask_where(self, file: LockedFile) -> SignedUrl:
+    async def _ask_where(self, file: LockedFile) -> SignedUrl | Unfound:
+        asking = self._where(file)
+        try:
+            request = next(asking)
+            while True:
+                request = asking.send(await self._api.send_download(request))
+        except StopIteration as over:
+            found: SignedUrl | Unfound = over.value
+            return found
+
+    def _ask_where_now(self, file: LockedFile, errand: Errand) -> SignedUrl | Unfound | None:
+        asking = self._where(file)
+        try:
+            request = next(asking)
+            while (answer := self._api.send_download_now(request, errand)) is not None:
+                request = asking.send(answer)
+        except StopIteration as over:
+            found: SignedUrl | Unfound = over.value
+            return found
+        return None
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """Learn from a failure of the download route what holds for all files."""
+        try:
+            yield
+        except CivsyncError as error:
+            if isinstance(error, RegistryError) and error.code is Code.QUOTA:
+                self._quota = error
+            match self._api.judge(error, attempt=1):
+                case GiveUp(error=final) if final is not error:
+                    raise final from error
+            raise
+
+    def _where(self, file: LockedFile) -> _Where:
         if self._quota is not None:
             # A new value: one exception raised in many tasks would share its traceback.
             known = self._quota
             raise RegistryError(known.code, known.message, data=known.data)
         route = f"/api/download/models/{file.source_version_id}"
-        found = await self._follow(f"{route}?fileId={file.file_id}")
+        found = yield from self._follow(f"{route}?fileId={file.file_id}")
         if isinstance(found, Unfound) and file.type == "VAE" and file.owner_version_id is None:
             # A linked VAE has an id of another version; the route serves it only by its type.
-            found = await self._follow(f"{route}?type=VAE")
-        if isinstance(found, SignedUrl):
-            return found
-        raise await self._why_unfound(file)
+            found = yield from self._follow(f"{route}?type=VAE")
+        return found
 
-    async def _follow(self, path: str) -> SignedUrl | Unfound:
+    def _follow(self, path: str) -> _Where:
         for _ in range(REDIRECTS + 1):
             request = self._api.request(path)
+            answer = yield request
             found = read_download_answer(
-                await self._api.send_download(request),
+                answer,
                 asked=request.url,
                 api=self._api.origin,
                 token_sent=self._api.sends_token,

@@ -5,6 +5,7 @@ token goes to the configured origin alone, because only addresses made here are 
 """
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import unquote
@@ -14,13 +15,13 @@ import anyio
 from civsync import __version__
 from civsync.core.errors import CivsyncError, WireError
 from civsync.core.events import Noted, Paused
-from civsync.core.limits import API_PARALLEL, API_SPACING_S, DOWNLOAD_SPACING_S
+from civsync.core.limits import API_PARALLEL, API_SPACING_S, BRIEF_S, DOWNLOAD_SPACING_S
 from civsync.core.secrets import MASK, Token
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.decide.origins import Origin
 from civsync.decide.pace import HostPace
 from civsync.decide.retry import Again, GiveUp, decide, spell_seconds
-from civsync.ports import Clock, Reporter, Transport
+from civsync.ports import Clock, Errand, Reporter, Transport
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ USER_AGENT: Final = f"civsync/{__version__} (model file package manager)"
 class ApiCaller:
     """Requests to the API at `origin`, each answer bounded by `cap` bytes.
 
-    Serves many tasks of one event loop.
+    Serves many tasks of one event loop, and errands in threads beside them.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ApiCaller:
         self._withheld = token is not None and self._token is None
         self._report = report
         self._pace = HostPace(spacing=API_SPACING_S)
+        self._mutex = threading.Lock()
         self._places = anyio.CapacityLimiter(API_PARALLEL)
 
     @property
@@ -121,14 +123,16 @@ class ApiCaller:
         decision = decide(error, attempt, self._clock.jitter())
         if isinstance(decision, Again) and decision.shared:
             until = self._clock.monotonic() + decision.delay
-            if self._pace.pause(self.origin.host, until):
+            with self._mutex:
+                paused = self._pace.pause(self.origin.host, until)
+            if paused:
                 self._report(Paused(host=self.origin.host, seconds=decision.delay, error=error))
         return decision
 
     async def send(self, request: HttpRequest) -> HttpAnswer:
         """Ask once, when there is a place and the host does not rest. Raises WireError."""
         async with self._places:
-            while (delay := self._pace.wait(self.origin.host, self._clock.monotonic())) > 0:
+            while delay := self._wait(API_SPACING_S):
                 await self._clock.sleep(delay)
             answer = await self._transport.ask(request)
         return self._masked(answer)
@@ -139,17 +143,31 @@ class ApiCaller:
         Goes the way of the bytes, since every file of a run asks here. Of a long body the
         first ERROR_BODY_BYTES come back.
         """
-        found: list[Head] = []
-
-        def judge(head: Head) -> None:
-            found.append(head)
-
-        while delay := self._pace.wait(
-            self.origin.host, self._clock.monotonic(), spacing=DOWNLOAD_SPACING_S
-        ):
+        while delay := self._wait(DOWNLOAD_SPACING_S):
             await self._clock.sleep(delay)
-        body = await self._transport.stream(request.url, request.headers, judge)
-        return self._masked(HttpAnswer(head=found[-1], body=body))
+        heads: list[Head] = []
+        body = await self._transport.stream(request.url, request.headers, heads.append)
+        return self._masked(HttpAnswer(head=heads[-1], body=body))
+
+    def send_download_now(self, request: HttpRequest, errand: Errand) -> HttpAnswer | None:
+        """Do what `send_download` does, in the thread of an errand; None if the host rests."""
+        with self._mutex:
+            now = self._clock.monotonic()
+            wait = self._pace.book(
+                self.origin.host, now, within=BRIEF_S, spacing=DOWNLOAD_SPACING_S
+            )
+        if wait is None:
+            return None
+        if wait:
+            errand.rest(wait)
+        heads: list[Head] = []
+        body = errand.get(request.url, request.headers, heads.append)
+        return self._masked(HttpAnswer(head=heads[-1], body=body))
+
+    def _wait(self, spacing: float) -> float:
+        """Take the turn of a request; else return the seconds after which to ask again."""
+        with self._mutex:
+            return self._pace.wait(self.origin.host, self._clock.monotonic(), spacing=spacing)
 
     def _masked(self, answer: HttpAnswer) -> HttpAnswer:
         """Take the token out of a body that repeats it, before any of it reaches a message."""

@@ -20,7 +20,7 @@ _INTERIM: Final = 8
 """How many 1xx replies are skipped before the real one."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)")
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -184,7 +184,7 @@ def _fields(line: Callable[[int], bytes], budget: int) -> tuple[dict[str, str], 
         match = _FIELD.fullmatch(text)
         if match is None:
             raise FramingError("a header")
-        name, value = match[1].decode("ascii").lower(), _decode(match[2])
+        name, value = match[1].decode("ascii").lower(), _decode(match[2].strip(b" \t"))
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
 
 

@@ -50,8 +50,13 @@ class Stream:
 
         What there was is lost.
         """
+        if self._ahead:
+            return False
+        if not self._poll.poll(0) and not _pending(self._sock):
+            return True
+        # What came over the wire may be of TLS alone: a ticket for the next session.
         try:
-            return not self._ahead and self._receive(memoryview(bytearray(1))) is None
+            return self._receive(memoryview(bytearray(1))) is None
         except OSError:
             return False
 
@@ -153,6 +158,11 @@ class Stream:
         if wants != self._wants:
             self._wants = wants
             self._poll.modify(self._sock, wants)
+
+
+def _pending(sock: socket.socket) -> int:
+    """Return how many bytes wait inside TLS, where no poll sees them."""
+    return sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
 
 
 def _reader(sock: socket.socket) -> Callable[[memoryview], int]:

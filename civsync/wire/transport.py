@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -24,7 +24,7 @@ from civsync.core.limits import (
     READ_TIMEOUT_S,
 )
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
-from civsync.ports import Sink
+from civsync.ports import Errand, Sink
 from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
@@ -39,12 +39,30 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"civsync/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """How a thread ended: with a body, or with something to raise."""
+T = TypeVar("T")
 
-    body: bytes = b""
-    error: BaseException | None = None
+
+@dataclass(frozen=True, slots=True)
+class _Returned(Generic[T]):
+    """What work in a thread returned."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """Implements `ports.Errand`: what one thread reads, and another may break off."""
+
+    bulk: BulkReader
+    abort: Abort
+
+    def get(
+        self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
+    ) -> bytes:
+        return self.bulk.read(url, headers, judge, self.abort)
+
+    def rest(self, seconds: float) -> None:
+        self.abort.wait(seconds)
 
 
 class HttpTransport:
@@ -121,15 +139,20 @@ class HttpTransport:
         The sink gets views of a few buffers in turn: each stays as it is for PIECES_KEPT
         calls more.
         """
-        abort, begun, over = Abort(), threading.Lock(), threading.Event()
+        return await self.errand(lambda errand: errand.get(url, headers, judge))
 
-        def work() -> _Ended:
+    async def errand(self, work: Callable[[Errand], T]) -> T:
+        """Return what blocking `work` returns; see `ports.Transport`."""
+        abort, begun, over = Abort(), threading.Lock(), threading.Event()
+        ended: list[_Returned[T] | BaseException] = []
+
+        def run() -> None:
             if not begun.acquire(blocking=False):
-                return _Ended()
+                return
             try:
-                return _Ended(self._bulk.read(url, headers, judge, abort))
+                ended.append(_Returned(work(_Errand(self._bulk, abort))))
             except BaseException as error:  # noqa: BLE001 - raised again by the waiting task
-                return _Ended(error=error)
+                ended.append(error)
             finally:
                 over.set()
 
@@ -138,17 +161,18 @@ class HttpTransport:
             self._threads = anyio.CapacityLimiter(math.inf)
         async with self._streams:
             try:
-                ended = await run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+                await run_sync(run, abandon_on_cancel=True, limiter=self._threads)
             except anyio.get_cancelled_exc_class():
                 abort.fire()
                 # A thread cannot be cancelled: once it has begun, it is always waited for.
                 if not begun.acquire(blocking=False):
                     with anyio.CancelScope(shield=True):
                         await run_sync(over.wait, limiter=self._threads)
-                raise
-        if ended.error is not None:
-            raise ended.error
-        return ended.body
+                if not ended or isinstance(ended[0], BaseException):
+                    raise
+        if isinstance(ended[0], BaseException):
+            raise ended[0]
+        return ended[0].value
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import anyio.from_thread
 import anyio.lowlevel
 
 from civsync.core.catalog import RemoteModel
@@ -31,6 +32,7 @@ from civsync.core.questions import (
 )
 from civsync.core.request import Search
 from civsync.core.wire import SignedUrl
+from civsync.ports import Errand
 
 
 @dataclass
@@ -140,6 +142,10 @@ class MemorySource:
         host = self.elsewhere.get(file.file_id, self.storage)
         self._urls[key] = SignedUrl(url=f"{host}/{key[0]}/{key[1]}?signature={count}")
         return self._urls[key]
+
+    def locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
+        """See `civsync.ports.Source`."""
+        return anyio.from_thread.run(self.locate, file)
 
     async def check_login(self) -> str | None:
         """See `civsync.ports.Source`."""

@@ -7,7 +7,7 @@ the real transport refuses by itself (half a head, two lengths) is not played he
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import anyio.lowlevel
@@ -17,7 +17,10 @@ from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.demo.faults import Answer, Cut, Excess, ExpireUrls, FlipBit, IgnoreRange, WrongRange
-from civsync.ports import Sink
+from civsync.ports import Errand, Sink
+from support.errands import run_errand
+
+T = TypeVar("T")
 
 Fault: TypeAlias = Answer | Cut | Excess | ExpireUrls | FlipBit | IgnoreRange | WrongRange | None
 
@@ -84,6 +87,10 @@ class MemoryStorage:
             return await self._deliver(url, file_id, span, judge)
         finally:
             self._running -= 1
+
+    async def errand(self, work: Callable[[Errand], T]) -> T:
+        """See `civsync.ports.Transport`."""
+        return await run_errand(self.stream, work)
 
     def limit(self, rate: int | None) -> None:
         """See `civsync.ports.Transport`."""

@@ -8,13 +8,17 @@ followed or added. Every request is recorded whole.
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio.lowlevel
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, WireError
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
-from civsync.ports import Sink
+from civsync.ports import Errand, Sink
+from support.errands import run_errand
+
+T = TypeVar("T")
 
 Step = HttpAnswer | CivsyncError | Callable[[HttpRequest], HttpAnswer]
 
@@ -111,6 +115,10 @@ class ScriptedTransport:
         for chunk in _chunks(found.body):
             await anyio.to_thread.run_sync(sink, chunk)
         return b""
+
+    async def errand(self, work: Callable[[Errand], T]) -> T:
+        """See `civsync.ports.Transport`."""
+        return await run_errand(self.stream, work)
 
     def limit(self, rate: int | None) -> None:
         """See `civsync.ports.Transport`."""

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -38,9 +38,12 @@ from civsync.documents.lock import read_lock
 from civsync.engine.fetch import Outside
 from civsync.engine.run import Manner, Outcome, carry_out, check_space
 from civsync.engine.world import look
+from civsync.ports import Errand as WireErrand
 from civsync.ports import Sink
 from civsync.sources.civitai import CivitaiSource
 from civsync.wire.transport import HttpTransport
+
+T = TypeVar("T")
 
 KIB = 1024
 
@@ -126,23 +129,34 @@ class CountingTransport(HttpTransport):
         super().__init__(api_host="127.0.0.1", connections=connections)
         self._taken = taken
 
-    async def stream(
+    async def errand(self, work: Callable[[WireErrand], T]) -> T:
+        """See `civsync.ports.Transport`."""
+        return await super().errand(lambda errand: work(_Counting(errand, self._taken)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    errand: WireErrand
+    taken: Taken
+
+    def get(
         self, url: str, headers: Mapping[str, str], judge: Callable[[Head], Sink | None]
     ) -> bytes:
-        """See `civsync.ports.Transport`."""
-
         def counted(head: Head) -> Sink | None:
             sink = judge(head)
             if sink is None:
                 return None
 
             def take(data: memoryview | bytes) -> None:
-                self._taken.add(len(data))
+                self.taken.add(len(data))
                 sink(data)
 
             return take
 
-        return await super().stream(url, headers, counted)
+        return self.errand.get(url, headers, counted)
+
+    def rest(self, seconds: float) -> None:
+        self.errand.rest(seconds)
 
 
 async def sync(errand: Errand, lock: Lock, taken: Taken) -> Outcome:

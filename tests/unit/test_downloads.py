@@ -27,7 +27,7 @@ from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Fetch, Replace, Want
 from civsync.demo.faults import FlipBit
 from civsync.engine.downloads import Downloads, Work
-from civsync.engine.lanes import Lane
+from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
 from civsync.engine.run import Manner, Outcome
 from civsync.ports import Control
@@ -386,7 +386,7 @@ def test_a_cancelled_file_whose_try_fails_at_that_moment_drops_its_part_all_the_
     failed: dict[str, Code] = {}
 
     async def main() -> None:
-        async def fetch(_: Fetch | Replace, lane: Lane) -> None:
+        async def fetch(_: Fetch | Replace, lane: Lane, follow: Follow) -> None:
             async with lane:
                 try:
                     await anyio.sleep_forever()
