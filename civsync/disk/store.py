@@ -109,7 +109,9 @@ class DiskStore:
         self._remove_empty(old_parent)
         return moved
 
-    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
+    def retire(
+        self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
+    ) -> None:
         """Move an unchanged file into trash and remove directories that became empty.
 
         Raises SafetyError modified-file, symlinked-directory, obstacle; DiskError.
@@ -117,9 +119,7 @@ class DiskStore:
         parent, name = _split(path)
         with faults_of("retire", path), self._beneath.folder(parent) as folder:
             _require(folder, name, expected, path)
-            kept = self._trash.take(
-                folder, name, sha256=sha256, reason="not wanted any more", expected=expected
-            )
+            kept = self._trash.take(folder, name, sha256=sha256, reason=reason, expected=expected)
             if kept is None:
                 raise _modified(path)
         self._remove_empty(parent)
