@@ -25,12 +25,14 @@ class Placed:
 def trashed_named(name: str, trashed: Sequence[Trashed], root: Path) -> Trashed:
     """Return the file with this id, or that lay at this path, below the root or as on disk.
 
-    Raises UserError usage where there is none, or more than one.
+    `trashed` has the oldest first. Of several with the same content the newest is meant.
+    Raises UserError usage where there is none, or where contents differ or are not known.
     """
     paths = {name, _below(root, name)}
     found = [each for each in trashed if each.id == name or each.path in paths]
-    if len(found) == 1:
-        return found[0]
+    contents = {each.sha256 for each in found}
+    if len(found) == 1 or (len(contents) == 1 and None not in contents):
+        return found[-1]
     if not found:
         known = [each.path for each in trashed if each.path is not None]
         raise UserError(

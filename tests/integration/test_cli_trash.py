@@ -238,8 +238,9 @@ def test_several_files_of_one_path_are_told_apart_by_their_ids(dropped: Shop) ->
         document = {**json.loads(note.read_text()), "path": ONE, "sha256": "", "size": len(text)}
         (dropped.control / "trash" / f"{name}.note").write_text(json.dumps(document))
     path.unlink()
-    ran = dropped.project.call("trash", "restore", ONE)
+    ran = dropped.project.call("trash", "restore", TWO, ONE)
     assert ran.status == 64
+    assert TWO in trash(dropped.project)
     assert "2 files in trash lay at" in ran.err
     id_ = f"{b'second'.hex():0>12.12}"
     assert ran.err.index(id_) < ran.err.index(f"{b'first'.hex():0>12.12}")
@@ -271,6 +272,17 @@ def test_what_changed_in_trash_does_not_come_back_as_if_it_had_not(dropped: Shop
     assert "[differs]" in ran.err
     assert not (dropped.project.root / ONE).exists()
     assert file.exists()
+
+
+def test_of_files_of_one_path_with_one_content_the_newest_comes_back(dropped: Shop) -> None:
+    let_age(dropped, ONE, 2)
+    for file in (dropped.control / "trash").glob(f"*.{trash(dropped.project)[ONE]}.retired*"):
+        sha256, _, _, rest = file.name.split(".", 3)
+        twin = file.with_name(f"{sha256}.1700000000.{'0' * 12}.{rest}")
+        twin.write_bytes(file.read_bytes())
+    ran = dropped.project.call("trash", "restore", ONE, "--json")
+    assert ran.status == 0, ran.err
+    assert trash(dropped.project)[ONE] == "0" * 12
 
 
 # --- empty ----------------------------------------------------------------------------------
