@@ -166,11 +166,14 @@ class Store(Protocol):
         """Read a file; `progress` is told the bytes read so far, in all."""
         ...
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
         """Give a verified part its final name, durably; the old file goes to trash first.
 
         With `replacing` None nothing may be there (SafetyError foreign-file); else what is
-        there must still have that stamp (SafetyError modified-file).
+        there must still have that stamp (SafetyError modified-file). `old_sha256` is kept
+        with the old file; what is no SHA-256 means that nobody knows it.
         """
         ...
 

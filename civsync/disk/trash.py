@@ -133,7 +133,7 @@ class Trash:
         # A file without its note is still safe, and still found by its content: a full disk
         # must not keep anybody from retiring.
         with contextlib.suppress(OSError, CodecError):
-            note = write_note(path=path, sha256=sha256, size=size, reason=reason, time=moment)
+            note = write_note(path=path, sha256=kept.sha256, size=size, reason=reason, time=moment)
             write_whole(bin_, note_of(str(kept)), note)
         return str(kept)
 

@@ -14,6 +14,8 @@ UNHASHED: Final = "unhashed"
 
 _NOTE: Final = ".note"
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
+
 # Eleven digits of seconds lead to the year 5138, which every calendar knows.
 _NAME: Final = re.compile(
     rf"(?P<sha256>[0-9a-f]{{64}}|{UNHASHED})\.(?P<seconds>[0-9]{{1,11}})"
@@ -35,8 +37,9 @@ class TrashName:
 
 
 def new_name(sha256: str, now: float) -> TrashName:
-    """Return a name that nobody has used."""
-    return TrashName(sha256=sha256, seconds=int(now), id=os.urandom(6).hex())
+    """Return a name that nobody has used; what is no SHA-256 counts for none."""
+    known = sha256 if _SHA256.match(sha256) else ""
+    return TrashName(sha256=known, seconds=int(now), id=os.urandom(6).hex())
 
 
 def parse_name(name: str) -> TrashName | None:

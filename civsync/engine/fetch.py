@@ -198,8 +198,11 @@ class Fetcher:
         )
         out = self._out
         out.ledger.intend(owned)
-        replacing = action.old if isinstance(action, Replace) else None
-        owned = replace(owned, stamp=out.store.publish(part, want.path, replacing=replacing))
+        old, content = None, ""
+        if isinstance(action, Replace):
+            old, content = action.old, action.old_sha256
+        stamp = out.store.publish(part, want.path, replacing=old, old_sha256=content)
+        owned = replace(owned, stamp=stamp)
         out.ledger.placed(owned)
         return owned
 

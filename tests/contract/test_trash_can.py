@@ -57,15 +57,27 @@ def test_what_was_retired_is_known_by_path_content_size_and_reason(world: World)
     assert world.trash.digest(trashed)[0].sha256 == trashed.sha256
 
 
-def test_a_replaced_file_is_known_by_its_path(world: World) -> None:
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        pytest.param(hashlib.sha256(b"old").hexdigest(), True, id="hashed"),
+        pytest.param("", False, id="not hashed"),
+        pytest.param("unknown", False, id="no hash"),
+        pytest.param("../" * 21 + "x", False, id="a path"),
+    ],
+)
+def test_a_replaced_file_is_known_by_its_path_and_by_its_hash_if_it_has_one(
+    world: World, said: str, known: bool
+) -> None:
     world.put(A, b"old")
     sight = world.store.survey([A])[A]
     assert isinstance(sight, Regular)
     with world.parts.claim(hashlib.sha256(DATA).hexdigest(), len(DATA)) as part:
         part.write(DATA, 0)
-        world.store.publish(part, A, replacing=sight.stamp)
+        world.store.publish(part, A, replacing=sight.stamp, old_sha256=said)
     (trashed,) = world.trash.entries()
     assert (trashed.path, trashed.size, trashed.reason) == (A, 3, "replaced")
+    assert trashed.sha256 == (said if known else None)
     assert world.trash.digest(trashed)[0].size == 3
 
 

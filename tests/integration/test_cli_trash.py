@@ -1,5 +1,6 @@
 """`civsync trash`: what left the tree is listed, comes back, or is deleted on the user's word."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -102,6 +103,10 @@ def test_an_old_lock_brings_every_file_back_without_the_network(shop: Shop) -> N
     git(project, "commit", "-q", "-a", "-m", "B")
     after = shop.tree
     assert after.keys() ^ before.keys() == {ONE, "loras/m1_v2.safetensors", "loras/m3.safetensors"}
+    shown = project.call("trash", "list", "--json").json["files"]
+    assert {(each["path"], each["reason"], each["sha256"]) for each in shown} == {
+        (path, "replaced", hashlib.sha256(before[path]).hexdigest()) for path in (ZERO, ONE)
+    }
     shop.served.reset_counts()
     for revision, tree in (("HEAD~1", before), ("HEAD", after), ("HEAD~1", before)):
         git(project, "checkout", "-q", revision, "--", project.lock.name)
@@ -283,6 +288,18 @@ def test_of_files_of_one_path_with_one_content_the_newest_comes_back(dropped: Sh
     ran = dropped.project.call("trash", "restore", ONE, "--json")
     assert ran.status == 0, ran.err
     assert trash(dropped.project)[ONE] == "0" * 12
+
+
+def test_what_you_changed_and_let_be_replaced_comes_back_beside_it(shop: Shop) -> None:
+    shop.stocked(3 * KIB)
+    (shop.project.root / ZERO).write_bytes(b"retouched")
+    assert sync(shop, "--force-modified").status == 0
+    ran = shop.project.call("trash", "restore", ZERO)
+    assert ran.status == 8
+    assert "[path-taken]" in ran.err
+    assert shop.project.call("trash", "restore", ZERO, "--to", "loras/mine.pt").status == 0
+    assert (shop.project.root / "loras/mine.pt").read_bytes() == b"retouched"
+    assert sync(shop).done == {}
 
 
 # --- empty ----------------------------------------------------------------------------------

@@ -163,7 +163,9 @@ class MemoryStore:
             progress(len(file.data))
         return digests_of(file.data), file.stamp
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
         assert isinstance(part, MemoryPart)
         found = part.digests()
         if found.size != part.size:
@@ -174,7 +176,7 @@ class MemoryStore:
         if replacing is None:
             self._require_absent(path)
         else:
-            self._discard(path, self._require(path, replacing), "replaced", "")
+            self._discard(path, self._require(path, replacing), "replaced", old_sha256)
         part.gone = True
         return self.disk.put(path, bytes(part.data))
 
@@ -300,7 +302,7 @@ class MemoryTrashCan:
             Trashed(
                 id=f"{each.serial:012x}",
                 path=SafePath(each.path),
-                sha256=each.sha256 or None,
+                sha256=each.sha256 if len(each.sha256) == 64 and each.sha256.isalnum() else None,
                 size=len(each.data),
                 frees=len(each.data),
                 reason=each.reason,
