@@ -12,6 +12,9 @@ _HEAD: Final = ("ID", "SINCE", "SIZE", "KEPT FOR", "REASON", "PATH")
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 
+_EARLIEST: Final = 2 * _DAY_S
+"""Earlier times are in no name of ours, and not every system has a local time for them."""
+
 
 def trash_lines(
     trashed: Sequence[Trashed], now: float, output: Output, *, to_stdout: bool = True
@@ -45,7 +48,7 @@ def moment_text(seconds: int) -> str:
 
 
 def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(max(seconds, _EARLIEST), UTC)
 
 
 def _kept_until(trashed: Trashed) -> int:

@@ -64,7 +64,8 @@ def check_space(
         disposable = spare_trash(spare.trash.entries(), spare.lock)
         chosen = enough_of(disposable, need - have)
         in_trash = sum(each.frees for each in disposable)
-        retired = sum(each.owned.stamp.size for each in plan.retires) if retired_first else 0
+        going = [each.owned for each in plan.retires if retired_first and not each.unselected]
+        retired = sum(each.stamp.size for each in going)
         if chosen and spare.allowed:
             have += sum(_delete(each, spare) for each in chosen)
         elif spare.allowed and retired and need <= have + in_trash + retired:

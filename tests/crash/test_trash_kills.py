@@ -12,6 +12,7 @@ import pytest
 
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
+from support.published import faults
 from support.shop import Shop, open_shop
 from support.strace import KILLED, need_strace, run_traced
 
@@ -67,3 +68,22 @@ def require_ours(shop: Shop, whole: dict[str, bytes]) -> None:
     owned = DiskLedger(open_root(shop.project.root, state_dir=state)).read().owned
     assert sorted(owned) == [ZERO, ONE]
     assert os.stat(shop.project.root / ONE).st_nlink == 1 or shop.trash()
+
+
+def test_one_file_that_cannot_be_deleted_does_not_keep_the_others(tmp_path: Path) -> None:
+    need_strace()
+    with open_shop(tmp_path / "project") as shop:
+        one, *_ = shop.stocked(KIB, KIB, KIB)
+        shop.want(one)
+        assert shop.project.call("sync").status == 0
+        # The first name that is removed is that of the file that proves the root writable.
+        inject = "unlinkat:error=EIO:when=2"
+        words = ("trash", "empty", "--yes", "--json")
+        ran = run_traced(shop.project, *words, inject=inject, main_too=True)
+        assert ran.status == 1
+        assert faults(ran.json) == []
+        (failed,) = ran.json["failed"]
+        assert failed["error"]["code"] == "disk-failed"
+        assert (len(ran.json["files"]), ran.json["freed"]) == (1, KIB)
+        (left,) = shop.project.call("trash", "list", "--json").json["files"]
+        assert left["id"] == failed["id"]

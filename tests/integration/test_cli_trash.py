@@ -324,9 +324,12 @@ def test_without_a_terminal_nothing_is_deleted_unless_told_so(dropped: Shop) -> 
 
 def test_only_what_is_old_enough_is_deleted(dropped: Shop) -> None:
     let_age(dropped, ONE, 30)
-    for older, left in (("31d", {ONE, TWO}), ("30d", {TWO}), ("1h", {TWO}), ("0h", set())):
+    let_age(dropped, TWO, -1)
+    for older, left in (("31d", {ONE, TWO}), ("30d", {TWO}), ("0h", {TWO})):
         assert dropped.project.call("trash", "empty", "--older", older, "--yes").status == 0
         assert trash(dropped.project).keys() == left, older
+    assert dropped.project.call("trash", "empty", "--yes").status == 0
+    assert trash(dropped.project) == {}
 
 
 def test_an_age_that_is_none_is_refused(untouched: Shop) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -15,7 +16,7 @@ from civsync.cli.trash_text import trash_lines, trashed_document
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Trashed
-from civsync.core.errors import UserError, exit_of
+from civsync.core.errors import CivsyncError, UserError, exit_of
 from civsync.core.lock import Lock
 from civsync.decide.plan import wanted_files
 from civsync.disk.lockfile import hold_root
@@ -104,7 +105,7 @@ def restore_files(context: Context, *, names: tuple[str, ...], to: str | None) -
 @click.option("--dry-run", is_flag=True, help="Delete nothing; show what would go.")
 @common_options
 @pass_context
-def empty(context: Context, *, older: int | None, yes: bool, dry_run: bool) -> None:
+def empty(context: Context, *, older: int | None, yes: bool, dry_run: bool) -> ExitCode:
     """Delete what is in trash, for good.
 
     Shows it and asks before, and without a terminal wants --yes.
@@ -112,27 +113,53 @@ def empty(context: Context, *, older: int | None, yes: bool, dry_run: bool) -> N
     output = context.output
     disk = _open(context, find_project(context.settings))
     now = time.time()
-    trashed = [each for each in disk.trash.entries() if now - each.seconds >= (older or 0)]
+    trashed = [
+        each for each in disk.trash.entries() if older is None or now - each.seconds >= older
+    ]
     if dry_run:
+        freed = sum(each.frees for each in trashed)
         if output.choice.json:
-            _tell_emptied(context, disk, trashed, sum(each.frees for each in trashed), dry=True)
-            return
+            _tell_emptied(context, disk, Emptied(gone=trashed, freed=freed), dry=True)
+            return ExitCode.OK
         for line in trash_lines(trashed, now, output):
             output.data(line)
         output.talk(f"{_sum(trashed)} to delete" if trashed else "nothing to delete")
-        return
+        return ExitCode.OK
     if trashed and not yes and not _confirmed(context, trashed, now):
         output.talk("nothing was deleted")
-        return
-    freed, gone = 0, trashed
+        return ExitCode.OK
+    emptied = Emptied()
     if trashed:
         disk.root.establish()
         with hold_root(disk.root, command="civsync trash empty"):
-            # What came or left meanwhile is not what was shown: it stays, or it is gone.
-            there = {each.id for each in disk.trash.entries()}
-            gone = [each for each in trashed if each.id in there]
-            freed = sum(disk.trash.discard(each) for each in gone)
-    _tell_emptied(context, disk, gone, freed, dry=False)
+            emptied = _delete(disk, trashed)
+    _tell_emptied(context, disk, emptied, dry=False)
+    return exit_of(error for _, error in emptied.failures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emptied:
+    """What was deleted, the bytes that this gave back, and what could not be deleted."""
+
+    gone: Sequence[Trashed] = ()
+    freed: int = 0
+    failures: Sequence[tuple[Trashed, CivsyncError]] = ()
+
+
+def _delete(disk: Disk, trashed: Sequence[Trashed]) -> Emptied:
+    """Delete what was shown; what came meanwhile was not, and what left meanwhile is in use."""
+    there = {each.id for each in disk.trash.entries()}
+    gone: list[Trashed] = []
+    freed, failures = 0, []
+    for each in trashed:
+        if each.id not in there:
+            continue
+        try:
+            freed += disk.trash.discard(each)
+            gone.append(each)
+        except CivsyncError as error:
+            failures.append((each, error))
+    return Emptied(gone=gone, freed=freed, failures=failures)
 
 
 def _confirmed(context: Context, trashed: Sequence[Trashed], now: float) -> bool:
@@ -149,23 +176,25 @@ def _confirmed(context: Context, trashed: Sequence[Trashed], now: float) -> bool
     return click.confirm(question, default=False, err=True)
 
 
-def _tell_emptied(
-    context: Context, disk: Disk, trashed: Sequence[Trashed], freed: int, *, dry: bool
-) -> None:
-    if context.output.choice.json:
+def _tell_emptied(context: Context, disk: Disk, emptied: Emptied, *, dry: bool) -> None:
+    output, trashed = context.output, emptied.gone
+    if output.choice.json:
         body = {
             "root": str(disk.root.path),
             "dry_run": dry,
             "files": [trashed_document(each) for each in trashed],
-            "freed": freed,
+            "freed": emptied.freed,
+            "failed": [
+                {"id": each.id, "error": error_document(error)} for each, error in emptied.failures
+            ],
         }
-        context.output.document("civsync.trash-empty", body)
+        output.document("civsync.trash-empty", body)
         return
     what = f"deleted {_sum(trashed)}" if trashed else "nothing to delete"
-    shared = sum(each.size for each in trashed) - freed
-    context.output.talk(
-        f"{what}; {size_text(shared)} of it have other names, and stay" if shared else what
-    )
+    shared = sum(each.size for each in trashed) - emptied.freed
+    output.talk(f"{what}; {size_text(shared)} of it have other names, and stay" if shared else what)
+    for _, error in emptied.failures:
+        output.error(error)
 
 
 def _tell_restored(
