@@ -139,7 +139,7 @@ def _frees(status: os.stat_result) -> int:
 
 def _taken(path: SafePath) -> SafetyError:
     return SafetyError(
-        Code.PATH_TAKEN, f"something is at {path} already", subject=path, data={"path": path}
+        Code.PATH_TAKEN, "something is there already", subject=path, data={"path": path}
     )
 
 

@@ -82,7 +82,7 @@ def _restore_one(
     if want is not None and want.file.sha256 != digests.sha256:
         raise SafetyError(
             Code.PATH_TAKEN,
-            f"the lock wants other bytes at {path}",
+            "the lock wants other bytes there",
             subject=path,
             data={"path": path, "expected": want.file.sha256, "found": digests.sha256},
         )
