@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from civsync.core.control import Order, RunView
-from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp
+from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp, Trashed
 from civsync.core.events import Event
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
@@ -198,11 +198,14 @@ class Store(Protocol):
         """Read a file; `progress` is told the bytes read so far, in all."""
         ...
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
         """Give a verified part its final name, durably; the old file goes to trash first.
 
         With `replacing` None nothing may be there (SafetyError foreign-file); else what is
-        there must still have that stamp (SafetyError modified-file).
+        there must still have that stamp (SafetyError modified-file). `old_sha256` is kept
+        with the old file; what is no SHA-256 means that nobody knows it.
         """
         ...
 
@@ -210,8 +213,13 @@ class Store(Protocol):
         """Rename an unchanged file; nothing may be at the target. Durable."""
         ...
 
-    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
-        """Move an unchanged file into trash and remove directories that became empty."""
+    def retire(
+        self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
+    ) -> None:
+        """Move an unchanged file into trash and remove directories that became empty.
+
+        `sha256` and `reason`, a few words for people, are kept with it.
+        """
         ...
 
 
@@ -262,6 +270,34 @@ class BlindParts(Protocol):
         It replaces a part that is there. Without a part `name` nothing happens. Raises
         DiskError, SafetyError unsafe-path.
         """
+        ...
+
+
+class TrashCan(Protocol):
+    """What was taken out of the tree below one root and waits to be deleted.
+
+    Methods block. They raise DiskError or SafetyError.
+    """
+
+    def entries(self) -> Sequence[Trashed]:
+        """Return what is there, the oldest first."""
+        ...
+
+    def digest(
+        self, trashed: Trashed, progress: Callable[[int], None] | None = None
+    ) -> tuple[Digests, Stamp]:
+        """Read a file; `progress` is told the bytes read so far, in all."""
+        ...
+
+    def restore(self, trashed: Trashed, path: SafePath, *, expected: Stamp) -> Stamp:
+        """Move an unchanged file into the tree; nothing may be at `path`. Durable.
+
+        Raises SafetyError path-taken, modified-file.
+        """
+        ...
+
+    def discard(self, trashed: Trashed) -> int:
+        """Delete a file for good; returns the bytes that this gave back, 0 if it had gone."""
         ...
 
 

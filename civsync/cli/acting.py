@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -28,7 +29,8 @@ from civsync.decide.plan import Allowance
 from civsync.disk.lockfile import hold_root
 from civsync.engine.clock import SystemClock
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, Outcome, carry_out, check_space
+from civsync.engine.run import Manner, Outcome, carry_out
+from civsync.engine.space import Spare, check_space
 from civsync.engine.world import World, look
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class Orders:
     allow_prune: AllowPrune
     hash_all: bool
     min_speed: int
+    empty_trash: bool
     manner: Manner
 
 
@@ -99,8 +102,16 @@ async def _act(context: Context, orders: Orders) -> Outcome:
             await run_sync(disk.ledger.commit, world.receipt)
         display(Planned(plan=world.plan))
         check_prune(world.plan, world.receipt, orders.allow_prune)
-        await run_sync(check_space, world.plan, disk.parts)
-        outcome = await _carry_out(context, orders, display, world=world)
+        spare = Spare(
+            trash=disk.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
+        )
+        fits = await run_sync(
+            lambda: check_space(
+                world.plan, disk.parts, spare, retired_first=orders.manner.prune_first
+            )
+        )
+        make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
+        outcome = await _carry_out(context, orders, display, world=world, make_room=make_room)
         if disk.store.linkless:
             display(Noted(code="no-hard-links", message="this file system has no hard links"))
         # Parts of what is not selected now may be gone on with later.
@@ -110,7 +121,12 @@ async def _act(context: Context, orders: Orders) -> Outcome:
 
 
 async def _carry_out(
-    context: Context, orders: Orders, display: Display, *, world: World
+    context: Context,
+    orders: Orders,
+    display: Display,
+    *,
+    world: World,
+    make_room: Callable[[], object] | None,
 ) -> Outcome:
     disk = orders.disk
     api_url = find_api_url(context.settings)
@@ -138,6 +154,7 @@ async def _carry_out(
             outside,
             orders.manner,
             lambda control: open_controls(context, display, disk.root, control, world.plan),
+            make_room=make_room,
         )
 
 

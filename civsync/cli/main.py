@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "export": "Print the lock for other programs: addresses, checksums, a bill of materials.",
     "outdated": "Compare the lock with what Civitai shows today.",
     "audit": "Hold the lock against the policy and today's facts.",
+    "trash": "Look at what left the tree, put it back, or delete it for good.",
     "auth": "Log in to Civitai, log out, or show who is logged in.",
     "job": "Look at running syncs: pause, resume, cancel, prioritize, limit.",
     "explain": "Say what an error code means and what helps.",
@@ -63,6 +64,9 @@ HABITS: Final = {
     "unpin": "Run `civsync unhold`: upgrades move the entry again.",
     "clean": "Run `civsync sync`: it also retires what is wanted no more.",
     "prune": "Run `civsync sync`: it also retires what is wanted no more.",
+    "restore": "Run `civsync trash restore PATH`.",
+    "undelete": "Run `civsync trash restore PATH`.",
+    "empty": "Run `civsync trash empty`.",
     "check": "Run `civsync status`, `civsync verify` or `civsync lock --check`.",
     "scan": "Run `civsync audit`: it also says what Civitai's scans say today.",
     "why": "Run `civsync list PATH`: it says which entry wants a file, and why this one.",
@@ -81,7 +85,7 @@ HABITS: Final = {
 }
 """Words that people bring from other tools, and what does that here."""
 
-SHOWING: Final = {"list", "diff", "export", "job", "explain", "schema", "completion"}
+SHOWING: Final = {"list", "diff", "export", "trash", "job", "explain", "schema", "completion"}
 """Commands that only show something: whoever reads no further, as `head`, has what he wants."""
 
 YES: Final = {"1", "true", "t", "yes", "y", "on"}

@@ -44,6 +44,7 @@ class Wishes:
     prune_unselected: bool
     allow_prune: int | None
     force_modified: bool
+    empty_trash: bool
     new_root: bool
     offline: bool
     jobs: int
@@ -107,6 +108,7 @@ def _act(
         allow_prune=AllowPrune(wishes.allow_prune),
         hash_all=wishes.hash_all,
         min_speed=wishes.min_speed,
+        empty_trash=wishes.empty_trash,
         manner=Manner(
             jobs=wishes.jobs,
             connections=wishes.connections,

@@ -16,6 +16,7 @@ from civsync.disk.lockfile import hold_root
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root, open_root
 from civsync.disk.store import DiskStore
+from civsync.disk.trash_can import DiskTrashCan
 
 if TYPE_CHECKING:
     from civsync.cli.options import Context
@@ -33,6 +34,7 @@ class Disk:
     store: DiskStore
     parts: DiskParts
     ledger: DiskLedger
+    trash: DiskTrashCan
 
     def remember(self, receipt: Receipt) -> None:
         """Write down what was learned of contents, if that is possible without waiting.
@@ -60,7 +62,13 @@ def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
     Raises SafetyError root-unusable, root-marker-missing.
     """
     root = open_root(path, state_dir=state_dir(), accept_new=accept_new)
-    return Disk(root=root, store=DiskStore(root), parts=DiskParts(root), ledger=DiskLedger(root))
+    return Disk(
+        root=root,
+        store=DiskStore(root),
+        parts=DiskParts(root),
+        ledger=DiskLedger(root),
+        trash=DiskTrashCan(root),
+    )
 
 
 @asynccontextmanager

@@ -121,6 +121,7 @@ class Code(StrEnum):
     ROOT_UNUSABLE = "root-unusable"
     SYMLINKED_DIRECTORY = "symlinked-directory"
     OBSTACLE = "obstacle"
+    PATH_TAKEN = "path-taken"
     UNSAFE_PATH = "unsafe-path"
     UNVERIFIED = "unverified"
     STATE_DAMAGED = "state-damaged"

@@ -84,6 +84,24 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trashed:
+    """A file that was taken out of the tree and waits in trash; `id` is its name for people.
+
+    `path` is where it lay, None where no note says so that can be believed; `sha256` is what
+    it was retired with, None where nobody had hashed it. `seconds` is the Unix time at which
+    it came. Deleting it gives `frees` bytes back: none where the bytes have another name.
+    """
+
+    id: str
+    path: SafePath | None
+    sha256: str | None
+    size: int
+    frees: int
+    reason: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
     """Content of a byte string: SHA-256, BLAKE3 (lower-case hex) and length."""
 

@@ -398,6 +398,12 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Move it away.",
             "Something that is not a regular file stands where a locked file belongs.",
         ),
+        Code.PATH_TAKEN: _safety(
+            "Say with `civsync trash restore ID --to PATH` where it shall go.",
+            "A file was to come back from trash to a path where something is already, or where the"
+            " lock wants other bytes. Nothing is put over anything, and nothing in the way of a"
+            " sync.",
+        ),
         Code.UNSAFE_PATH: _safety(
             "Restore civsync.lock from version control.",
             "A path in the lock or receipt leads out of the root, or is none that civsync makes.",

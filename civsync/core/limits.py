@@ -162,6 +162,12 @@ PRUNE_SHARE: Final = 0.25
 TRASH_DAYS: Final = 7
 """How long a retired file is kept at least."""
 
+TRASH_NOTE_BYTES: Final = 64 * KIB
+"""The note beside a file in trash: a path of PATH_BYTES and a sentence take 2 KiB at most."""
+
+TRASH_REASON_CHARS: Final = 200
+"""Why a file is in trash; more is none of our reasons."""
+
 PART_DAYS: Final = 14
 """How long an unfinished part that no lock wants is kept."""
 

@@ -49,6 +49,11 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             "Civitai offers the file under another name than the locked one, as it does when a"
             " model was renamed. The bytes are the locked ones, and so is the name on your disk."
         ),
+        "trash-emptied": (
+            "The disk had no room for what is still to come, and you said --empty-trash: a file"
+            " that had waited in trash was deleted for good. The oldest goes first, and never one"
+            " that the lock wants."
+        ),
         "token-withheld": ("The API address is not encrypted, so the API key is not sent there."),
     }
 )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from civsync.core.codes import Code
-from civsync.core.disk import Digests, Inventory, Stamp
+from civsync.core.disk import Digests, Inventory, Regular, Stamp
 from civsync.core.errors import DiskError, SafetyError
 from civsync.core.names import SafePath
 from civsync.disk.durable import place_new
@@ -59,7 +59,9 @@ class DiskStore:
                 stamp = stamp_of(os.fstat(fd))
                 return digest_file(file, progress), stamp
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
         """Give a verified part its final name, durably; the old file goes to trash first.
 
         Raises SafetyError foreign-file, modified-file, obstacle, symlinked-directory;
@@ -82,7 +84,8 @@ class DiskStore:
             if replacing is None:
                 self._publish_new(held, parts, folder, name, path)
             else:
-                self._publish_over(held, parts, folder, name, path, replacing)
+                old = Regular(replacing, old_sha256)
+                self._publish_over(held, parts, folder, name, path, old)
             held.gone = True
             return stamp_of(folder.stat(name))
 
@@ -109,7 +112,9 @@ class DiskStore:
         self._remove_empty(old_parent)
         return moved
 
-    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
+    def retire(
+        self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
+    ) -> None:
         """Move an unchanged file into trash and remove directories that became empty.
 
         Raises SafetyError modified-file, symlinked-directory, obstacle; DiskError.
@@ -117,9 +122,7 @@ class DiskStore:
         parent, name = _split(path)
         with faults_of("retire", path), self._beneath.folder(parent) as folder:
             _require(folder, name, expected, path)
-            kept = self._trash.take(
-                folder, name, sha256=sha256, reason="not wanted any more", expected=expected
-            )
+            kept = self._trash.take(folder, name, sha256=sha256, reason=reason, expected=expected)
             if kept is None:
                 raise _modified(path)
         self._remove_empty(parent)
@@ -139,17 +142,18 @@ class DiskStore:
         folder: Folder,
         name: str,
         path: SafePath,
-        replacing: Stamp,
+        old: Regular,
     ) -> None:
-        _require(folder, name, replacing, path)
+        _require(folder, name, old.stamp, path)
+        sha256, reason = old.sha256 or "", "replaced"
         try:
-            kept = self._trash.link(folder, name, sha256="", reason="replaced", expected=replacing)
+            kept = self._trash.link(folder, name, sha256=sha256, reason=reason, expected=old.stamp)
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             # Without links there is an instant with nothing under the name, never a wrong file.
             self.linkless = True
-            kept = self._trash.take(folder, name, sha256="", reason="replaced", expected=replacing)
+            kept = self._trash.take(folder, name, sha256=sha256, reason=reason, expected=old.stamp)
         if kept is None:
             raise _modified(path)
         parts.rename(held.name, folder, name)

@@ -1,18 +1,17 @@
 """Where retired and quarantined files wait: out of sight of every UI, with a way back.
 
 Names end in a suffix that no program loads and start with the content's SHA-256, so that a
-file that is wanted again is found without the network. A note beside each says what it
-was. Nothing is deleted here before its time.
+file that is wanted again is found without the network. A note beside each says what it was;
+it is on the medium before the file comes, so that no crash parts the two. Nothing is deleted
+here before its time.
 """
 
 import contextlib
 import io
 import os
-import re
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.disk import Stamp
@@ -22,27 +21,12 @@ from civsync.disk.folder import Folder
 from civsync.disk.hashing import digest_file
 from civsync.disk.root import CONTROL
 from civsync.disk.stamps import stamp_of
-from civsync.documents.json_codec import CodecError, encode, pretty
+from civsync.disk.trash_names import TrashName, new_name, note_of, noted_by, parse_name
+from civsync.documents.json_codec import CodecError
+from civsync.documents.trash_note import write_note
 
 TRASH: Final = f"{CONTROL}/trash"
 QUARANTINE: Final = f"{CONTROL}/quarantine"
-
-UNHASHED: Final = "unhashed"
-"""Stands for the SHA-256 of a file that nobody has hashed."""
-
-_NAME: Final = re.compile(
-    rf"(?P<sha256>[0-9a-f]{{64}}|{UNHASHED})\.(?P<seconds>[0-9]{{1,12}})\.[0-9a-f]{{12}}\.retired\Z"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retired:
-    """The note beside a retired file. `time` is in UTC, ISO 8601."""
-
-    path: str
-    sha256: str
-    reason: str
-    time: str
 
 
 class Trash:
@@ -68,12 +52,16 @@ class Trash:
         `expected`: somebody put another file there at the last instant.
         """
         with self._beneath.folder(place, make=True) as bin_:
-            kept = self._new_name(sha256)
-            folder.rename(name, bin_, kept)
+            kept = self._announce(bin_, folder, name, sha256, reason)
+            try:
+                folder.rename(name, bin_, kept)
+            except OSError:
+                drop_note(bin_, kept)
+                raise
             if expected is not None and stamp_of(bin_.stat(kept)) != expected:
-                _put_back(bin_, kept, folder, name)
+                if put_back(bin_, kept, folder, name):
+                    drop_note(bin_, kept)
                 return None
-            self._describe(bin_, kept, folder.shown(name), sha256, reason)
             bin_.sync()
             folder.sync()
             return bin_.shown(kept)
@@ -86,12 +74,16 @@ class Trash:
         None, with nothing done, if it has another stamp than `expected`.
         """
         with self._beneath.folder(TRASH, make=True) as bin_:
-            kept = self._new_name(sha256)
-            folder.link(name, bin_, kept)
+            kept = self._announce(bin_, folder, name, sha256, reason)
+            try:
+                folder.link(name, bin_, kept)
+            except OSError:
+                drop_note(bin_, kept)
+                raise
             if stamp_of(bin_.stat(kept)) != expected:
                 bin_.unlink(kept)
+                drop_note(bin_, kept)
                 return None
-            self._describe(bin_, kept, folder.shown(name), sha256, reason)
             bin_.sync()
             return bin_.shown(kept)
 
@@ -107,56 +99,77 @@ class Trash:
                 continue
             with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as bin_:
                 for name in sorted(bin_.names()):
-                    if self._fits(bin_, name, sha256, size):
+                    if _fits(bin_, name, sha256, size):
                         bin_.rename(name, target, new)
                         target.sync()
-                        with contextlib.suppress(OSError):
-                            bin_.unlink(_note_of(name))
+                        drop_note(bin_, name)
                         return True
         return False
 
     def sweep(self, place: str, before: float) -> int:
-        """Delete what came here before that time (Unix seconds); returns the number of files."""
+        """Delete what came here before that time (Unix seconds); returns the number of files.
+
+        Notes whose file went without them go, too. What cannot be deleted stays.
+        """
         count = 0
         with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as bin_:
-            for name in bin_.names():
-                found = _NAME.match(name)
-                if found is None or int(found["seconds"]) >= before:
-                    continue
-                bin_.unlink(name)
-                with contextlib.suppress(OSError):
-                    bin_.unlink(_note_of(name))
-                count += 1
+            names = set(bin_.names())
+            for name in names:
+                about = noted_by(name)
+                if about is not None and about not in names and _is_old(about, before):
+                    drop_note(bin_, about)
+                elif _is_old(name, before):
+                    with contextlib.suppress(OSError):
+                        bin_.unlink(name)
+                        count += 1
+                        drop_note(bin_, name)
         return count
 
-    def _fits(self, bin_: Folder, name: str, sha256: str, size: int) -> bool:
-        found = _NAME.match(name)
-        if found is None or found["sha256"] not in (sha256, UNHASHED):
-            return False
-        status = bin_.find(name)
-        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
-            return False
-        if found["sha256"] == sha256:
-            return True
-        with io.FileIO(bin_.open(name, os.O_RDONLY), "rb") as file:
-            return digest_file(file).sha256 == sha256
-
-    def _new_name(self, sha256: str) -> str:
-        return f"{sha256 or UNHASHED}.{int(self._now())}.{os.urandom(6).hex()}.retired"
-
-    def _describe(self, bin_: Folder, kept: str, path: str, sha256: str, reason: str) -> None:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))
-        note = Retired(path=path, sha256=sha256, reason=reason, time=moment)
-        # A file without its note is still safe, and still found by its content.
+    def _announce(self, bin_: Folder, folder: Folder, name: str, sha256: str, reason: str) -> str:
+        """Return the name that a file shall have here, with the note for it written."""
+        kept = new_name(sha256, self._now())
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(kept.seconds))
+        size, path = folder.stat(name).st_size, folder.shown(name)
+        # A file without its note is still safe, and still found by its content: a full disk
+        # must not keep anybody from retiring.
         with contextlib.suppress(OSError, CodecError):
-            write_whole(bin_, _note_of(kept), pretty(encode(note)))
+            note = write_note(path=path, sha256=kept.sha256, size=size, reason=reason, time=moment)
+            write_whole(bin_, note_of(str(kept)), note)
+        return str(kept)
 
 
-def _note_of(name: str) -> str:
-    return f"{name}.note"
-
-
-def _put_back(bin_: Folder, kept: str, folder: Folder, name: str) -> None:
-    # Never over what may stand there by now; then it stays here, which loses nothing.
+def drop_note(bin_: Folder, name: str) -> None:
+    """Remove the note about a file that is not here any more; one that stays harms nobody."""
     with contextlib.suppress(OSError):
-        place_new(bin_, kept, folder, name)
+        bin_.unlink(note_of(name))
+
+
+def put_back(source: Folder, name: str, target: Folder, old: str) -> bool:
+    """Undo a move and tell whether that went well.
+
+    Never over what may stand there by now; then the file stays where it is, which loses
+    nothing.
+    """
+    try:
+        place_new(source, name, target, old)
+    except OSError:
+        return False
+    return True
+
+
+def _is_old(name: str, before: float) -> bool:
+    found = parse_name(name)
+    return found is not None and found.seconds < before
+
+
+def _fits(bin_: Folder, name: str, sha256: str, size: int) -> bool:
+    found: TrashName | None = parse_name(name)
+    if found is None or found.sha256 not in (sha256, ""):
+        return False
+    status = bin_.find(name)
+    if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != size:
+        return False
+    if found.sha256 == sha256:
+        return True
+    with io.FileIO(bin_.open(name, os.O_RDONLY), "rb") as file:
+        return digest_file(file).sha256 == sha256

@@ -22,11 +22,11 @@ from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
 from civsync.decide.disposition import bare_name
 from civsync.decide.pieces import PieceTuning
+from civsync.engine.coming import Coming
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines, Single
 from civsync.engine.receive import Hold, Network, Receiver, Tried, check_payload
 from civsync.engine.reception import Reception
-from civsync.engine.space import Space
 from civsync.ports import Clock, Errand, Ledger, Part, Parts, Reporter, Source, Store, Transport
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Fetcher:
         self._pieces = pieces or PieceTuning()
         # What may be worth several connections is not hurried through by one.
         self._small = min(ERRAND_BYTES, self._pieces.segmented - 1)
-        self._space = Space()
+        self._coming = Coming()
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -151,7 +151,7 @@ class Fetcher:
         try:
             with (
                 single.receiving(file.path, reception),
-                self._space.room_for(file, reception, begun.free),
+                self._coming.room_for(file, reception, begun.free),
             ):
                 begun.tried = self._receiver.receive_now(file, reception, errand)
             fetched = self._conclude(begun) if reception.part.done.total == file.size else None
@@ -176,7 +176,7 @@ class Fetcher:
 
     async def _go_on(self, begun: _Begun, lane: Lane) -> Fetched:
         file, reception = begun.action.want.file, begun.reception
-        with self._space.room_for(file, reception, begun.free):
+        with self._coming.room_for(file, reception, begun.free):
             await self._receive(file, reception, lane, begun.tried)
         fetched = await self._in_thread(lambda: self._conclude(begun))
         if fetched is None:
@@ -243,8 +243,11 @@ class Fetcher:
         )
         out = self._out
         out.ledger.intend(owned)
-        replacing = action.old if isinstance(action, Replace) else None
-        owned = replace(owned, stamp=out.store.publish(part, want.path, replacing=replacing))
+        old, content = None, ""
+        if isinstance(action, Replace):
+            old, content = action.old, action.old_sha256
+        stamp = out.store.publish(part, want.path, replacing=old, old_sha256=content)
+        owned = replace(owned, stamp=stamp)
         out.ledger.placed(owned)
         return owned
 

@@ -17,7 +17,7 @@ from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import CivsyncError, DiskError, exit_of
 from civsync.core.events import Event, FileDone, FileFailed, Noted
-from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS, SPACE_MARGIN_BYTES
+from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS
 from civsync.core.names import SafePath
 from civsync.core.plan import (
     Blocked,
@@ -36,7 +36,7 @@ from civsync.engine.downloads import Downloads, Work
 from civsync.engine.fetch import Fetched, Fetcher, Outside
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
-from civsync.ports import Control, Parts
+from civsync.ports import Control
 
 A = TypeVar("A")
 
@@ -84,47 +84,25 @@ async def _unsteered(_: Control) -> AsyncIterator[None]:
     yield
 
 
-def check_space(plan: Plan, parts: Parts) -> None:
-    """Raise DiskError no-space if what is still to come does not fit on the disk.
-
-    Blocks. What waits in trash takes no more space: where it matters, it is made a part.
-    """
-    sizes = {action.want.file.sha256: action.want.file.size for action in plan.fetches}
-
-    def still_to_come() -> int:
-        held = parts.held()
-        return sum(max(0, size - held.get(sha256, 0)) for sha256, size in sizes.items())
-
-    need = still_to_come()
-    have = max(0, parts.free_bytes() - SPACE_MARGIN_BYTES) if need else 0
-    if need > have:
-        for sha256, size in sizes.items():
-            parts.salvage(sha256, size, ())
-        need = still_to_come()
-    if need > have:
-        raise DiskError(
-            Code.NO_SPACE,
-            f"{need} bytes are still to come and {have} are free",
-            data={"need": need, "have": have},
-        )
-
-
 async def carry_out(
     plan: Plan,
     receipt: Receipt,
     outside: Outside,
     manner: Manner,
     steered: Steered = _unsteered,
+    *,
+    make_room: Callable[[], object] | None = None,
 ) -> Outcome:
     """Do what `plan` says and write the receipt, also when cancelled half-way.
 
-    `steered` is entered while files are downloaded, with what orders to that go to. What
-    failed is in the outcome. Raises CivsyncError only if nothing failed but the receipt
-    could not be written; the ledger's notes stand in for it until the next run.
+    `steered` is entered while files are downloaded, with what orders to that go to;
+    `make_room` is called in a thread before, once what goes first is retired. What failed is
+    in the outcome. Raises CivsyncError only if `make_room` did, or if nothing failed but the
+    receipt could not be written; the ledger's notes stand in for it until the next run.
     """
     run = _Run(receipt, outside, manner, steered)
     try:
-        await run.carry_out(plan)
+        await run.carry_out(plan, make_room)
     finally:
         with anyio.CancelScope(shield=True):
             await run.commit()
@@ -180,7 +158,7 @@ class _Run:
         )
         self._one_content_at_a_time: dict[str, anyio.Lock] = {}
 
-    async def carry_out(self, plan: Plan) -> None:
+    async def carry_out(self, plan: Plan, make_room: Callable[[], object] | None) -> None:
         moves: list[Move] = []
         fetches: list[Fetch | Replace] = []
         retires: list[Retire] = []
@@ -205,6 +183,8 @@ class _Run:
                     assert_never(action)
         if self._manner.prune_first:
             await self._retire_all(retires)
+        if make_room is not None:
+            await run_sync(make_room)
         for move in moves:
             if self._must_stop():
                 break
@@ -348,7 +328,12 @@ class _Run:
     async def _retire(self, action: Retire) -> None:
         owned = action.owned
         await run_sync(
-            lambda: self._out.store.retire(owned.path, expected=owned.stamp, sha256=owned.sha256)
+            lambda: self._out.store.retire(
+                owned.path,
+                expected=owned.stamp,
+                sha256=owned.sha256,
+                reason=_reason_of(action),
+            )
         )
         self._owned.pop(owned.path, None)
         await run_sync(self._out.ledger.released, owned.path)
@@ -374,3 +359,10 @@ class _Run:
 
     def _must_stop(self) -> bool:
         return self._stopped
+
+
+def _reason_of(action: Retire) -> str:
+    """Say in the words of the plan why a file leaves the tree."""
+    if action.replaced:
+        return "replaced"
+    return "not selected" if action.unselected else "not wanted any more"

@@ -49,6 +49,7 @@ def test_a_kill_at_any_moment_leaves_no_wrong_file_and_the_next_run_arrives(
             else:
                 _kill(world, target, jobs, after=chance.uniform(0, BEYOND * acting), planned=True)
             world.require_no_wrong_file()
+            world.require_notes()
             world.finish(target)
         _prune_everything(world)
 

@@ -62,6 +62,7 @@ def _kill(world: CrashWorld, target: Target, call: str, number: int) -> bool:
     words = world.words(target, "--jobs", "1")
     ran = run_traced(world.project, *words, inject=f"{call}:signal=KILL:when={number}")
     world.require_no_wrong_file()
+    world.require_notes()
     if ran.status == KILLED:
         return True
     assert ran.status == 0, ran.err

@@ -102,7 +102,9 @@ def test_the_same_holds_on_a_real_disk(runs: list[list[Fault]]) -> None:
 
         def ports(_disk: MemoryDisk) -> Ports:
             again = disk.again()
-            return Ports(store=again.store, parts=again.parts, ledger=again.ledger)
+            return Ports(
+                store=again.store, parts=again.parts, ledger=again.ledger, trash=again.trash
+            )
 
         world = EngineWorld(adapters=ports)
         data = body(5, SIZE)

@@ -71,6 +71,12 @@ class CrashWorld:
             allowed = {self.one.wanted.get(path), self.other.wanted.get(path)}
             assert content in allowed, f"{path} holds something else"
 
+    def require_notes(self) -> None:
+        """Every file in trash has the note that says where it lay."""
+        trash = self.project.root / ".civsync" / "trash"
+        files = {path.name for path in trash.glob("*.retired")}
+        assert {f"{name}.note" for name in files} <= {path.name for path in trash.glob("*.note")}
+
     def require_converged(self, target: Target) -> None:
         """The tree is what `target` wants, and civsync owns every file of it."""
         assert self.files() == {**target.wanted, FOREIGN: sha256(b"mine")}

@@ -11,8 +11,15 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root, open_root
 from civsync.disk.store import DiskStore
-from civsync.ports import BlindParts, Ledger, Parts, Store
-from support.memory_disk import MemoryDisk, MemoryLedger, MemoryParts, MemoryStore
+from civsync.disk.trash_can import DiskTrashCan
+from civsync.ports import BlindParts, Ledger, Parts, Store, TrashCan
+from support.memory_disk import (
+    MemoryDisk,
+    MemoryLedger,
+    MemoryParts,
+    MemoryStore,
+    MemoryTrashCan,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class World:
     store: Store
     parts: Parts
     blind: BlindParts
+    trash: TrashCan
     ledger: Ledger
     put: Callable[[str, bytes], object]
     read: Callable[[str], bytes | None]
@@ -37,6 +45,7 @@ def memory_world(disk: MemoryDisk) -> World:
         store=MemoryStore(disk),
         parts=MemoryParts(disk),
         blind=MemoryParts(disk),
+        trash=MemoryTrashCan(disk),
         ledger=MemoryLedger(disk),
         put=disk.put,
         read=disk.read,
@@ -60,6 +69,7 @@ def real_world(folder: Path, *, plain: bool) -> World:
         store=DiskStore(root),
         parts=DiskParts(root),
         blind=DiskParts(root),
+        trash=DiskTrashCan(root),
         ledger=DiskLedger(root),
         put=put,
         read=read,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import anyio
 
@@ -12,13 +13,21 @@ from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import parse_path
 from civsync.decide.plan import Allowance
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, Outcome, Steered, carry_out, check_space
+from civsync.engine.run import Manner, Outcome, Steered, carry_out
+from civsync.engine.space import Spare, check_space
 from civsync.engine.world import World, look
-from civsync.ports import Ledger, Parts, Store
+from civsync.ports import Ledger, Parts, Store, TrashCan
 from support.factories import remote_file, remote_model, remote_version
 from support.fake_clock import FakeClock
 from support.lock_values import locked_entry
-from support.memory_disk import MemoryDisk, MemoryLedger, MemoryParts, MemoryStore, digests_of
+from support.memory_disk import (
+    MemoryDisk,
+    MemoryLedger,
+    MemoryParts,
+    MemoryStore,
+    MemoryTrashCan,
+    digests_of,
+)
 from support.memory_source import MemorySource
 from support.memory_storage import MemoryStorage
 
@@ -30,11 +39,17 @@ class Ports:
     store: Store
     parts: Parts
     ledger: Ledger
+    trash: TrashCan
 
 
 def memory_ports(disk: MemoryDisk) -> Ports:
     """Return the in-memory twins over `disk`."""
-    return Ports(store=MemoryStore(disk), parts=MemoryParts(disk), ledger=MemoryLedger(disk))
+    return Ports(
+        store=MemoryStore(disk),
+        parts=MemoryParts(disk),
+        ledger=MemoryLedger(disk),
+        trash=MemoryTrashCan(disk),
+    )
 
 
 @dataclass
@@ -52,6 +67,7 @@ class EngineWorld:
     wanted: dict[str, LockedEntry] = field(default_factory=dict)
     adapters: Callable[[MemoryDisk], Ports] = memory_ports
     steered: Steered | None = None
+    empty_trash: bool = False
 
     def offer(self, model_id: int, data: bytes) -> int:
         """Let upstream have a model with one file; returns the file's id."""
@@ -90,7 +106,9 @@ class EngineWorld:
         world, ports = self.see(allowance=allowance), self.ports()
         if world.learned:
             ports.ledger.commit(world.receipt)
-        check_space(world.plan, ports.parts)
+        spare = Spare(trash=ports.trash, lock=self.lock, report=self.take, allowed=self.empty_trash)
+        room = partial(check_space, world.plan, ports.parts, spare)
+        fits = room(retired_first=manner.prune_first)
         outside = Outside(
             source=self.source,
             transport=self.storage,
@@ -101,7 +119,10 @@ class EngineWorld:
             report=self.take,
         )
         orders = () if self.steered is None else (self.steered,)
-        return await carry_out(world.plan, world.receipt, outside, manner, *orders)
+        make_room = None if fits else room
+        return await carry_out(
+            world.plan, world.receipt, outside, manner, *orders, make_room=make_room
+        )
 
     @property
     def tree(self) -> dict[str, bytes]:

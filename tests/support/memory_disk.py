@@ -1,4 +1,4 @@
-"""In-memory twins of Store, Parts and Ledger over one dictionary.
+"""In-memory twins of Store, Parts, TrashCan and Ledger over one dictionary.
 
 They keep the same promises as the real adapters (the contract suites run on both), except
 that nothing survives the process and that there are no links.
@@ -24,6 +24,7 @@ from civsync.core.disk import (
     Regular,
     Sight,
     Stamp,
+    Trashed,
 )
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
@@ -42,11 +43,14 @@ class MemoryFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded:
-    """A file in trash or quarantine."""
+    """A file in trash or quarantine; `serial` counts what was ever changed on its disk."""
 
     data: bytes
     path: str
     reason: str
+    serial: int = 0
+    sha256: str = ""
+    stamp: Stamp = field(default_factory=lambda: Stamp(0, 0, 0))
 
 
 @dataclass(slots=True)
@@ -159,7 +163,9 @@ class MemoryStore:
             progress(len(file.data))
         return digests_of(file.data), file.stamp
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
         assert isinstance(part, MemoryPart)
         found = part.digests()
         if found.size != part.size:
@@ -170,7 +176,7 @@ class MemoryStore:
         if replacing is None:
             self._require_absent(path)
         else:
-            self._discard(path, self._require(path, replacing), "replaced")
+            self._discard(path, self._require(path, replacing), "replaced", old_sha256)
         part.gone = True
         return self.disk.put(path, bytes(part.data))
 
@@ -183,13 +189,24 @@ class MemoryStore:
         self.disk.writes += 1
         return file.stamp
 
-    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
-        self._discard(path, self._require(path, expected), "not wanted any more")
+    def retire(
+        self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
+    ) -> None:
+        self._discard(path, self._require(path, expected), reason, sha256)
 
-    def _discard(self, path: str, file: MemoryFile, reason: str) -> None:
-        self.disk.trash.append(Discarded(data=file.data, path=path, reason=reason))
-        del self.disk.files[path]
+    def _discard(self, path: str, file: MemoryFile, reason: str, sha256: str) -> None:
         self.disk.writes += 1
+        self.disk.trash.append(
+            Discarded(
+                data=file.data,
+                path=path,
+                reason=reason,
+                serial=self.disk.writes,
+                sha256=sha256,
+                stamp=file.stamp,
+            )
+        )
+        del self.disk.files[path]
 
     def _walk(self, path: str) -> None:
         sight = self.disk.sight(path)
@@ -272,6 +289,67 @@ class MemoryParts:
 
     def free_bytes(self) -> int:
         return self.disk.free
+
+
+class MemoryTrashCan:
+    """The twin of `DiskTrashCan`. Its clock counts changes, and all files are in one second."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self.disk = disk
+
+    def entries(self) -> tuple[Trashed, ...]:
+        return tuple(
+            Trashed(
+                id=f"{each.serial:012x}",
+                path=SafePath(each.path),
+                sha256=each.sha256 if len(each.sha256) == 64 and each.sha256.isalnum() else None,
+                size=len(each.data),
+                frees=len(each.data),
+                reason=each.reason,
+                seconds=each.serial,
+            )
+            for each in self.disk.trash
+        )
+
+    def digest(
+        self, trashed: Trashed, progress: Callable[[int], None] | None = None
+    ) -> tuple[Digests, Stamp]:
+        found = self._find(trashed)
+        if found is None:
+            raise DiskError(Code.DISK_FAILED, f"{trashed.id} is not there", subject=trashed.id)
+        if progress is not None and found.data:
+            progress(len(found.data))
+        return digests_of(found.data), found.stamp
+
+    def restore(self, trashed: Trashed, path: SafePath, *, expected: Stamp) -> Stamp:
+        found = self._find(trashed)
+        if found is None:
+            raise DiskError(Code.DISK_FAILED, f"{trashed.id} is not there", subject=trashed.id)
+        if found.stamp != expected:
+            raise SafetyError(Code.MODIFIED_FILE, f"{trashed.id} was changed", subject=trashed.id)
+        match self.disk.sight(path):
+            case Absent():
+                pass
+            case Linked(at=at):
+                raise SafetyError(Code.OBSTACLE, f"{at} is not a directory", subject=at)
+            case _:
+                raise SafetyError(Code.PATH_TAKEN, f"something is at {path}", subject=path)
+        self.disk.trash.remove(found)
+        self.disk.files[path] = MemoryFile(data=found.data, stamp=found.stamp)
+        self.disk.writes += 1
+        return found.stamp
+
+    def discard(self, trashed: Trashed) -> int:
+        found = self._find(trashed)
+        if found is None:
+            return 0
+        self.disk.trash.remove(found)
+        self.disk.free += len(found.data)
+        self.disk.writes += 1
+        return len(found.data)
+
+    def _find(self, trashed: Trashed) -> Discarded | None:
+        return next((each for each in self.disk.trash if each.serial == trashed.seconds), None)
 
 
 class MemoryLedger:

@@ -36,7 +36,8 @@ from civsync.decide.ramp import RampTuning
 from civsync.disk.lockfile import hold_root
 from civsync.documents.lock import read_lock
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, Outcome, carry_out, check_space
+from civsync.engine.run import Manner, Outcome, carry_out
+from civsync.engine.space import check_space
 from civsync.engine.world import look
 from civsync.ports import Errand as WireErrand
 from civsync.ports import Sink

@@ -9,7 +9,7 @@ import pytest
 from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError, DiskError, RegistryError, WireError
-from civsync.core.events import FileDone
+from civsync.core.events import FileDone, Noted
 from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.wire import SignedUrl
@@ -287,6 +287,104 @@ def test_what_waits_in_trash_needs_no_space() -> None:
     world.wanted["loras/a.bin"] = kept
     world.disk.free = 0
     assert world.sync().done == {"restored": 1}
+
+
+def full_world() -> EngineWorld:
+    """A world on a full disk: two files in trash, the older one 300 bytes, and one to fetch."""
+    world = EngineWorld()
+    world.want("loras/old.bin", body(1, 300))
+    world.want("loras/newer.bin", body(2, 200))
+    world.want("loras/stays.bin", body(3))
+    world.sync()
+    for path in ("loras/old.bin", "loras/newer.bin"):
+        world.wanted.pop(path)
+        world.sync()
+    world.disk.free = SPACE_MARGIN_BYTES
+    world.events.clear()
+    return world
+
+
+def in_trash(world: EngineWorld) -> list[str]:
+    return [each.path for each in world.disk.trash]
+
+
+@pytest.mark.parametrize(
+    ("size", "left"),
+    [
+        pytest.param(300, ["loras/newer.bin"], id="the oldest is enough"),
+        pytest.param(301, [], id="both are needed"),
+    ],
+)
+def test_a_full_disk_is_given_the_oldest_trash_where_that_is_allowed(
+    size: int, left: list[str]
+) -> None:
+    world = full_world()
+    world.want("loras/new.bin", body(9, size))
+    world.empty_trash = True
+    assert world.sync().done == {"fetched": 1}
+    assert in_trash(world) == left
+    emptied = [each for each in world.events if isinstance(each, Noted)]
+    assert [each.code for each in emptied] == ["trash-emptied"] * (2 - len(left))
+    assert emptied[0].path == "loras/old.bin"
+    assert "300 bytes" in emptied[0].message
+
+
+def test_without_the_users_word_trash_stays_and_the_hint_says_what_it_holds() -> None:
+    world = full_world()
+    world.want("loras/new.bin", body(9, 300))
+    with pytest.raises(DiskError) as caught:
+        world.sync()
+    assert caught.value.code is Code.NO_SPACE
+    assert "500 bytes" in caught.value.hint
+    assert "--empty-trash" in caught.value.hint
+    assert in_trash(world) == ["loras/old.bin", "loras/newer.bin"]
+
+
+def test_trash_that_would_not_be_enough_is_not_given_away() -> None:
+    world = full_world()
+    world.want("loras/new.bin", body(9, 501))
+    world.empty_trash = True
+    with pytest.raises(DiskError) as caught:
+        world.sync()
+    assert "--empty-trash" not in caught.value.hint
+    assert in_trash(world) == ["loras/old.bin", "loras/newer.bin"]
+
+
+def test_room_is_not_made_of_what_another_path_of_the_lock_still_wants() -> None:
+    world = full_world()
+    world.want("loras/new.bin", body(9, 200))
+    world.want("loras/twin.bin", body(1, 300))
+    world.disk.put("loras/twin.bin", body(1, 300))
+    world.empty_trash = True
+    assert world.sync().done == {"fetched": 1}
+    assert in_trash(world) == ["loras/old.bin"]
+
+
+def test_a_disk_with_room_keeps_its_trash() -> None:
+    world = full_world()
+    world.disk.free = SPACE_MARGIN_BYTES + 300
+    world.want("loras/new.bin", body(9, 300))
+    world.empty_trash = True
+    assert world.sync().done == {"fetched": 1}
+    assert in_trash(world) == ["loras/old.bin", "loras/newer.bin"]
+
+
+@pytest.mark.parametrize("prune_first", [True, False])
+def test_what_is_retired_first_may_make_room_for_what_replaces_it(prune_first: bool) -> None:
+    world = full_world()
+    world.wanted.pop("loras/stays.bin")
+    world.want("loras/new.bin", body(9, 600))
+    world.empty_trash = True
+    manner = Manner(prune_first=prune_first)
+    if prune_first:
+        assert world.sync(manner).done == {"fetched": 1, "retired": 1}
+        assert world.tree == {"loras/new.bin": body(9, 600)}
+        assert in_trash(world) == []
+    else:
+        with pytest.raises(DiskError):
+            world.sync(manner)
+        assert world.tree == {"loras/stays.bin": body(3)}
+        assert len(in_trash(world)) == 2
 
 
 def test_a_disk_that_fills_up_fails_one_file_keeps_its_part_and_lets_others_fit() -> None:

@@ -92,6 +92,7 @@ EXPECTED = {
         "lock-run",
     ),
     *("manifest", "outdated", "schemas", "status", "verify"),
+    *("trash-empty", "trash-list", "trash-restore"),
 }
 
 

@@ -72,6 +72,11 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
 @click.option(
     "--force-modified", is_flag=True, help="Replace files you changed; yours go to trash."
 )
+@click.option(
+    "--empty-trash",
+    is_flag=True,
+    help="If the disk is full, delete from the trash what is oldest and not locked.",
+)
 @click.option("--new-root", is_flag=True, help="Accept a root that lost its marker.")
 @click.option("--offline", is_flag=True, envvar="CIVSYNC_OFFLINE", help="Never use the network.")
 @click.option(
@@ -133,6 +138,7 @@ def command(
     prune_unselected: bool,
     allow_prune: int | None,
     force_modified: bool,
+    empty_trash: bool,
     new_root: bool,
     offline: bool,
     jobs: int,
@@ -177,6 +183,7 @@ def command(
         prune_unselected=prune_unselected,
         allow_prune=allow_prune,
         force_modified=force_modified,
+        empty_trash=empty_trash,
         new_root=new_root,
         offline=offline,
         jobs=jobs,
