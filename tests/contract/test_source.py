@@ -31,7 +31,7 @@ from civsync.core.request import Search
 from civsync.core.secrets import Token
 from civsync.demo.registry import Registry
 from civsync.demo.served import serve
-from civsync.ports import Source
+from civsync.ports import Source, Transport
 from civsync.sources.civitai import CivitaiSource
 from civsync.wire.transport import HttpTransport
 from support.fake_clock import FakeClock
@@ -273,6 +273,44 @@ def _ask(bench: Bench, question: Question) -> tuple[RemoteModel, ...]:
 
     _run(bench, work)
     return tuple(sorted(found, key=lambda model: model.id))
+
+
+def _locate_now(source: Source, file: LockedFile, transport: Transport) -> Awaitable[object]:
+    return transport.errand(lambda errand: source.locate_now(file, errand))
+
+
+def test_an_address_found_in_a_thread_is_the_one_that_all_use(bench: Bench) -> None:
+    file = _locked(12, 121)
+
+    async def work(source: Source) -> None:
+        transport = HttpTransport()
+        found = await _locate_now(source, file, transport)
+        assert found is not None
+        assert await _locate_now(source, file, transport) == found
+        assert await source.locate(file) == found
+        await transport.aclose()
+
+    _run(bench, work)
+    assert bench.located(121) == 1
+
+
+def test_what_is_not_there_is_asked_for_once_though_its_reason_takes_more(bench: Bench) -> None:
+    file = _locked(12, 999)
+
+    async def work(source: Source) -> None:
+        transport = HttpTransport()
+        codes = []
+        for attempt in (_locate_now(source, file, transport), source.locate(file)):
+            try:
+                assert await attempt is None
+            except CivsyncError as error:
+                codes.append(error.code)
+        # The twin knows the reason at once.
+        assert set(codes) == {Code.GONE}
+        await transport.aclose()
+
+    _run(bench, work)
+    assert bench.located(999) <= 1
 
 
 def test_a_batch_shows_what_it_shows_whole_and_leaves_the_rest_out(bench: Bench) -> None:

@@ -1,9 +1,10 @@
 """What every Transport promises, asked of the one in memory and of the one over sockets."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 import pytest
@@ -12,10 +13,12 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError, WireError
 from civsync.core.limits import ERROR_BODY_BYTES
 from civsync.core.wire import Head, HttpRequest
-from civsync.ports import Sink, Transport
+from civsync.ports import Errand, Sink, Transport
 from civsync.wire.transport import HttpTransport
 from support.scripted_transport import ScriptedTransport, answer
 from support.wire_server import Send, WireServer, reply
+
+T = TypeVar("T")
 
 BODY = bytes(range(256)) * 40
 
@@ -185,3 +188,48 @@ def test_an_error_body_is_bounded_over_sockets() -> None:
         world = Sockets(stack)
         world.says(403, b"x" * (ERROR_BODY_BYTES + 1), {})
         assert stream(world, lambda _: None) == b"x" * ERROR_BODY_BYTES
+
+
+def run_errand(world: World, work: Callable[[Errand], T]) -> T:
+    async def main() -> T:
+        try:
+            return await world.transport.errand(work)
+        finally:
+            await world.transport.aclose()
+
+    return anyio.run(main)
+
+
+def test_an_errand_gets_one_body_after_the_other_in_a_thread_of_its_own(world: World) -> None:
+    world.says(200, BODY, {})
+    here = threading.get_ident()
+
+    def work(errand: Errand) -> int:
+        assert threading.get_ident() != here
+        for _ in range(3):
+            taken = Taken()
+            assert errand.get(world.url, {}, taken) == b""
+            assert bytes(taken.body) == BODY
+            errand.rest(0.0)
+        return 7
+
+    assert run_errand(world, work) == 7
+    assert world.seen == 3
+
+
+def test_an_errand_reads_what_no_sink_takes(world: World) -> None:
+    world.says(403, b"no", {})
+    assert run_errand(world, lambda errand: errand.get(world.url, {}, lambda _: None)) == b"no"
+
+
+def test_what_an_errand_raises_comes_out_as_it_is(world: World) -> None:
+    world.says(200, BODY, {})
+    error = DiskError(Code.NO_SPACE, "the disk is full")
+
+    def work(errand: Errand) -> None:
+        errand.get(world.url, {}, Taken())
+        raise error
+
+    with pytest.raises(DiskError) as caught:
+        run_errand(world, work)
+    assert caught.value is error

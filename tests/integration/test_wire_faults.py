@@ -20,7 +20,7 @@ from civsync.core.errors import CivsyncError, IntegrityError, UserError, WireErr
 from civsync.core.limits import CHUNK_BYTES
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.decide.transfer import Append, Restart, judge
-from civsync.ports import Sink
+from civsync.ports import Errand, Sink
 from civsync.wire.transport import USER_AGENT, HttpTransport
 from support.wire_server import (
     Close,
@@ -521,6 +521,51 @@ def test_cancelling_at_any_moment_leaves_nothing_behind() -> None:
             assert bytes(taken.body) == BODY
 
         using(main)
+
+
+def test_cancelling_an_errand_ends_its_rest_and_its_reading() -> None:
+    pause, resting = Pause(), threading.Event()
+    with serve([Send(reply(200, BODY[:4], length=16)), pause]) as server:
+
+        def read(errand: Errand) -> None:
+            errand.get(server.url(), {}, Taken())
+
+        def rest(errand: Errand) -> None:
+            resting.set()
+            errand.rest(1000)
+
+        async def main(transport: HttpTransport) -> None:
+            assert await _cancel_when(
+                lambda: pause.reached.wait(20), lambda: transport.errand(read)
+            )
+            assert await _cancel_when(lambda: resting.wait(20), lambda: transport.errand(rest))
+
+        using(main, read_timeout=1000)
+
+
+def test_an_errand_that_is_through_all_the_same_says_so_when_cancelled() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    found: list[str] = []
+
+    def work(_: Errand) -> str:
+        inside.set()
+        assert go_on.wait(20)
+        return "done"
+
+    async def main(transport: HttpTransport) -> None:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+
+                async def cancel() -> None:
+                    assert await anyio.to_thread.run_sync(inside.wait, 20)
+                    scope.cancel()
+                    go_on.set()
+
+                group.start_soon(cancel)
+                found.append(await transport.errand(work))
+
+    using(main)
+    assert found == ["done"]
 
 
 def test_a_stream_that_is_cancelled_from_the_start_asks_nothing() -> None:

@@ -57,6 +57,7 @@ class MemoryStorage:
     chunk: int = 7
     asked: list[AskedFor] = field(default_factory=list)
     busiest: int = 0
+    errands: int = 0
     limits: list[int | None] = field(default_factory=list)
     _expired: set[str] = field(default_factory=set)
     _given: set[str] = field(default_factory=set)
@@ -90,6 +91,7 @@ class MemoryStorage:
 
     async def errand(self, work: Callable[[Errand], T]) -> T:
         """See `civsync.ports.Transport`."""
+        self.errands += 1
         return await run_errand(self.stream, work)
 
     def limit(self, rate: int | None) -> None:

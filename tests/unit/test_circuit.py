@@ -108,3 +108,12 @@ def test_failures_that_say_nothing_of_the_host_do_not_count(
         circuit.failed(HOST, error, 0.0)
     assert circuit.wait(HOST) == 0.0
     assert circuit.wait(HOST) == 0.0
+
+
+def test_a_host_is_doubted_from_its_first_failure_to_its_next_success() -> None:
+    circuit = Circuit()
+    assert not circuit.doubts(HOST)
+    circuit.failed(HOST, REFUSED, 0.0)
+    assert circuit.doubts(HOST)
+    circuit.succeeded(HOST)
+    assert not circuit.doubts(HOST)

@@ -22,10 +22,10 @@ from civsync.core.control import (
 )
 from civsync.core.errors import RegistryError, WireError
 from civsync.core.events import FileDone
-from civsync.core.limits import SPACE_MARGIN_BYTES
+from civsync.core.limits import SPACE_MARGIN_BYTES, TRANSFER_ATTEMPTS
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Fetch, Replace, Want
-from civsync.demo.faults import FlipBit
+from civsync.demo.faults import Cut, FlipBit
 from civsync.engine.downloads import Downloads, Work
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
@@ -142,6 +142,35 @@ def test_greater_priority_goes_first_then_what_is_small_then_by_path() -> None:
     world.sync(ONE)
     order = [ids[each.file_id] for each in world.storage.asked]
     assert order == ["urgent", "small a", "small z", "large", "later"]
+
+
+def test_small_files_follow_one_another_in_one_errand() -> None:
+    world = EngineWorld(storage=StandingStorage())
+    for number in range(1, 41):
+        world.want(f"loras/{number}.bin", body(number, 10))
+    assert world.sync(Manner(jobs=2)).done == {"fetched": 40}
+    # The first ones wait for the login and go on in another way.
+    assert world.storage.errands <= 2 * 2
+    assert len(world.storage.asked) == 40
+
+
+def test_what_fails_in_an_errand_is_tried_again_and_the_others_follow() -> None:
+    steering = Steering((A, B, C, D))
+    steering.storage.faults[steering.ids[B]] = [Cut(30)]
+    steering.storage.faults[steering.ids[C]] = [Cut(0)] * 99
+    outcome = steering.world.sync(ONE)
+    assert outcome.done == {"fetched": 3}
+    assert codes_of(outcome) == {C: Code.CONNECTION_LOST}
+    assert steering.asked == [A, B, B, *[C] * TRANSFER_ATTEMPTS, D]
+    assert outcome.received == 3 * SIZE
+
+
+def test_bytes_that_two_paths_need_do_not_come_in_two_errands_at_once() -> None:
+    world = EngineWorld(storage=StandingStorage())
+    for number, path in enumerate((A, B, C, D), start=1):
+        world.want(path, body(7 if number > 2 else number, SIZE), model_id=number)
+    assert world.sync(Manner(jobs=4)).done == {"fetched": 3, "restored": 1}
+    assert len(world.storage.asked) == 3
 
 
 def test_another_priority_puts_what_waits_in_another_order() -> None:

@@ -213,3 +213,45 @@ def test_errors_are_values_of_their_own_for_each_file() -> None:
         assert errors[0] is not errors[1]
 
     anyio.run(main)
+
+
+# --- requests out of threads -------------------------------------------------------------
+
+
+def hosts_of(clock: FakeClock, *, spacing: float = 0.01) -> Hosts:
+    return Hosts(clock, lambda _: None, spacing=spacing)
+
+
+def test_a_thread_is_admitted_in_its_turn() -> None:
+    hosts, waited = hosts_of(FakeClock()), list[float]()
+    assert all(hosts.admit_now("a.test", waited.append) for _ in range(3))
+    assert waited == pytest.approx([0.01, 0.02])
+
+
+def test_a_thread_does_not_wait_for_long() -> None:
+    hosts, waited = hosts_of(FakeClock(), spacing=1.0), list[float]()
+    assert hosts.admit_now("a.test", waited.append)
+    assert not hosts.admit_now("a.test", waited.append)
+    assert hosts.admit_now("b.test", waited.append)
+    assert waited == []
+
+
+def test_a_thread_leaves_a_host_alone_that_failed_the_last_time() -> None:
+    hosts, waited = hosts_of(FakeClock(), spacing=0), list[float]()
+    with pytest.raises(WireError), hosts.watched("a.test", lambda: False):
+        raise DOWN
+    assert not hosts.admit_now("a.test", waited.append)
+    with hosts.watched("a.test", lambda: False):
+        pass
+    assert hosts.admit_now("a.test", waited.append)
+
+
+def test_what_a_thread_learns_holds_for_tasks_too() -> None:
+    clock = FakeClock()
+    hosts = hosts_of(clock, spacing=0)
+    limited = WireError(Code.RATE_LIMITED, "slow down", retry_after=7.0)
+    with pytest.raises(WireError), hosts.watched("a.test", lambda: False):
+        raise limited
+    began = clock.now
+    anyio.run(hosts.admit, "a.test")
+    assert clock.now - began >= 7.0

@@ -68,3 +68,25 @@ def test_whoever_sleeps_as_long_as_told_may_go(now: float, spacing: float) -> No
     for _ in range(3):
         now += pace.wait("a", now)
     assert pace.wait("a", now) in (0.0, pytest.approx(spacing))
+
+
+def test_slots_are_booked_one_after_the_other_as_far_as_they_are_near() -> None:
+    pace = HostPace(spacing=0.5)
+    booked = [pace.book("a", 10.0, within=1.0) for _ in range(4)]
+    assert booked == [0.0, 0.5, 1.0, None]
+    # Whoever waits in the other way comes after them.
+    assert pace.wait("a", 10.0) == 1.5
+
+
+def test_what_is_not_booked_takes_nothing() -> None:
+    pace = HostPace(spacing=0.5)
+    pace.pause("a", 30.0)
+    assert pace.book("a", 10.0, within=1.0) is None
+    assert pace.book("a", 29.5, within=1.0) == 0.5
+    assert pace.wait("a", 30.0) == 0.5
+
+
+def test_a_booking_can_have_a_spacing_of_its_own() -> None:
+    pace = HostPace(spacing=0.5)
+    assert pace.book("a", 0.0, within=1.0, spacing=0.1) == 0.0
+    assert pace.book("a", 0.0, within=1.0) == pytest.approx(0.1)
