@@ -38,6 +38,7 @@ class HeldPart:
         self.size = size
         self.gone = False
         self.spoiled = False
+        self._folder = folder
         self._fd: int | None = fd
         self._shown = folder.shown(name)
         self._mutex = threading.Lock()
@@ -131,7 +132,7 @@ class HeldPart:
             self.spoiled = True
             raise translate(error, "flush", self._shown) from error
         stamp = self.stamp
-        settle(stamp.mtime_ns)
+        settle(self._folder, stamp.mtime_ns)
         return stamp
 
     def park(self) -> None:

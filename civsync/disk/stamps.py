@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from civsync.core.disk import Stamp
+from civsync.disk.folder import Folder
 
 _WORST_TICK_NS: Final = 10_000_000
 """A kernel with 100 timer interrupts a second, the slowest in use."""
@@ -34,12 +35,13 @@ def tick_ns() -> int:
         return _WORST_TICK_NS
 
 
-def settle(mtime_ns: int) -> None:
-    """Wait until a write would get another modification time than `mtime_ns`.
+def settle(folder: Folder, mtime_ns: int) -> None:
+    """Wait until a write to a file in `folder` would get another time than `mtime_ns`.
 
-    Times in the future are not waited for: no write of today can get one.
+    It was looked at, so on a file system that marks each write no wait is needed. Times in
+    the future are not waited for: no write of today can get one.
     """
     age = time.time_ns() - mtime_ns
     tick = tick_ns()
-    if 0 <= age <= tick:
+    if 0 <= age <= tick and not folder.marks_each_write():
         time.sleep((tick - age + 1000) / 1e9)

@@ -55,7 +55,7 @@ class DiskStore:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _obstacle(path)
-                settle(status.st_mtime_ns)
+                settle(folder, status.st_mtime_ns)
                 stamp = stamp_of(os.fstat(fd))
                 return digest_file(file, progress), stamp
 

@@ -56,7 +56,7 @@ class DiskTrashCan:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise _changed(trashed)
-                settle(status.st_mtime_ns)
+                settle(bin_, status.st_mtime_ns)
                 stamp = stamp_of(os.fstat(fd))
                 return digest_file(file, progress), stamp
 
