@@ -111,7 +111,8 @@ class Connection:
             try:
                 self._send_all(self._render(url, headers))
                 until = monotonic() + self.patience.silence
-                raw = read_head(lambda limit: self._stream.line(limit, until))
+                stream = self._stream
+                raw = read_head(lambda limit: stream.line(limit, until), stream.block_now)
             except (CutError, ConnectionError, ssl.SSLEOFError) as error:
                 abort.check()
                 if was_used:
@@ -141,7 +142,7 @@ class Connection:
 
     def _render(self, url: str, headers: Mapping[str, str]) -> bytes:
         parts = urlsplit(url)
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
         if not target.startswith("/"):
             target = f"/{target}"
         fields = {"host": self.route.authority, **{k.lower(): v for k, v in headers.items()}}

@@ -20,6 +20,7 @@ _INTERIM: Final = 8
 """How many 1xx replies are skipped before the real one."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
+_FIELDS: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)\r?\n")
 _FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00\r\n]*)")
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
@@ -56,11 +57,14 @@ class Incoming(Protocol):
         ...
 
 
-def read_head(line: Callable[[int], bytes]) -> RawHead:
+def read_head(
+    line: Callable[[int], bytes], block: Callable[[int], bytes | None] = lambda _: None
+) -> RawHead:
     """Return the next head that is not an interim one.
 
-    `line` returns the next line, of at most so many bytes. Raises FramingError, CutError,
-    and what `line` raises.
+    `line` returns the next line, of at most so many bytes; `block` all lines up to and with
+    the next empty one, if they are here already. Raises FramingError, CutError, and what
+    `line` raises.
     """
     budget = HEAD_BYTES
     for _ in range(_INTERIM):
@@ -68,7 +72,11 @@ def read_head(line: Callable[[int], bytes]) -> RawHead:
         match = _STATUS_LINE.fullmatch(text)
         if match is None:
             raise FramingError("the status line")
-        fields, budget = _fields(line, budget)
+        ahead = block(budget + 1)
+        if ahead is None or not ahead.isascii():
+            fields, budget = _fields(_reading(ahead, line), budget)
+        else:
+            fields, budget = _ascii_fields(ahead.decode("ascii"), budget)
         status = int(match[2])
         if status >= 200:
             tokens = [each.strip().lower() for each in fields.get("connection", "").split(",")]
@@ -168,11 +176,38 @@ def _length(text: str | None) -> int | None:
     """Read a Content-Length; equal repetitions are allowed (RFC 9110 section 8.6)."""
     if text is None:
         return None
+    if _DIGITS.fullmatch(text):
+        return int(text)
     values = {each.strip() for each in text.split(",")}
     value = values.pop()
     if values or not _DIGITS.fullmatch(value):
         raise FramingError("the length")
     return int(value)
+
+
+def _reading(ahead: bytes | None, line: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Return what gives the lines of `ahead`, or else those of the stream."""
+    if ahead is None:
+        return line
+    lines = iter([text + b"\n" for text in ahead.split(b"\n")])
+    return lambda limit: next(lines)[:limit]
+
+
+def _ascii_fields(text: str, budget: int) -> tuple[dict[str, str], int]:
+    """Read a whole block of fields at once, which every small file has two of."""
+    if len(text) > budget:
+        raise FramingError("the length of the head")
+    fields: dict[str, str] = {}
+    at = 0
+    for match in _FIELDS.finditer(text):
+        if match.start() != at:
+            break
+        at = match.end()
+        name, value = match[1].lower(), match[2].strip(" \t")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    if text[at:] not in ("\r\n", "\n"):
+        raise FramingError("a header")
+    return fields, budget - len(text)
 
 
 def _fields(line: Callable[[int], bytes], budget: int) -> tuple[dict[str, str], int]:

@@ -31,11 +31,12 @@ class Route:
 class Routes:
     """Finds routes; may be asked from any thread.
 
-    The proxy of an origin is looked for once: reading the environment takes longer than
-    a small request.
+    An origin is judged once: to read its address, and the environment for its proxy, takes
+    longer than a small request.
     """
 
     def __init__(self) -> None:
+        self._known: dict[str, Route] = {}
         self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
 
     def to(self, url: str) -> Route:
@@ -44,6 +45,14 @@ class Routes:
         Raises WireError unreachable for what is no web address, UserError config-invalid
         for a proxy that cannot be used.
         """
+        # Scheme, "//" and what stands before the path: equal texts have equal routes.
+        origin = "/".join(url.split("/", 3)[:3])
+        route = self._known.get(origin)
+        if route is None:
+            route = self._known[origin] = self._find(origin)
+        return route
+
+    def _find(self, url: str) -> Route:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port

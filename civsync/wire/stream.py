@@ -105,6 +105,20 @@ class Stream:
         del self._ahead[: len(line)]
         return line
 
+    def block_now(self, limit: int) -> bytes | None:
+        """Return all lines up to and with the next empty one, if they were read ahead.
+
+        They are of at most `limit` bytes; None where that cannot be told at a glance.
+        """
+        end = self._ahead.find(b"\n\r\n", 0, limit) + 3
+        if end < 3 or self._ahead.startswith((b"\r\n", b"\n")):
+            return None
+        block = bytes(self._ahead[:end])
+        if b"\n\n" in block:
+            return None
+        del self._ahead[:end]
+        return block
+
     def line(self, limit: int, until: float) -> bytes:
         """Return the next line as `line_now`, waiting for it until a time of the clock at most."""
         while (line := self.line_now(limit)) is None:
