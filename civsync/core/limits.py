@@ -133,6 +133,9 @@ CHUNK_BYTES: Final = 1 * MIB
 ERRAND_BYTES: Final = CHUNK_BYTES
 """Up to here a file is claimed, received, checked and named by one errand of one thread."""
 
+TINY_BYTES: Final = 256 * KIB
+"""Up to here the interpreter's share of an errand is larger than that of TLS and hashes."""
+
 PIECES_KEPT: Final = 3
 """How many pieces of a body, before the one that is given, may still be read by their sink."""
 

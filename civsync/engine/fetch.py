@@ -16,7 +16,7 @@ from civsync.core.codes import Code
 from civsync.core.disk import Digests, Owned, Stamp
 from civsync.core.errors import CivsyncError, IntegrityError
 from civsync.core.events import FileStarted, Noted
-from civsync.core.limits import ERRAND_BYTES
+from civsync.core.limits import ERRAND_BYTES, TINY_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
@@ -25,6 +25,7 @@ from civsync.decide.pieces import PieceTuning
 from civsync.engine.coming import Coming
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines, Single
+from civsync.engine.processor import Processor
 from civsync.engine.receive import Hold, Network, Receiver, Tried, check_payload
 from civsync.engine.reception import Reception
 from civsync.ports import Clock, Errand, Ledger, Part, Parts, Reporter, Source, Store, Transport
@@ -94,6 +95,7 @@ class Fetcher:
         # What may be worth several connections is not hurried through by one.
         self._small = min(ERRAND_BYTES, self._pieces.segmented - 1)
         self._coming = Coming()
+        self._processor = Processor()
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -132,18 +134,25 @@ class Fetcher:
 
         Each step of each file in a thread of its own would cost more than the files.
         """
+        tiny = action.want.file.size <= TINY_BYTES
+        most = min(TINY_BYTES, self._small) if tiny else self._small
+
+        def bring_all(errand: Errand, single: Single) -> _Begun | None:
+            following: Fetch | Replace | None = action
+            while following is not None:
+                begun = self._bring(following, errand, single)
+                if begun is not None:
+                    return begun
+                following = follow(most)
+            return None
+
+        def bring_tiny(errand: Errand, single: Single) -> _Begun | None:
+            with self._processor.shared():
+                return bring_all(errand, single)
+
         with self._lines.single() as single:
-
-            def bring_all(errand: Errand) -> _Begun | None:
-                following: Fetch | Replace | None = action
-                while following is not None:
-                    begun = self._bring(following, errand, single)
-                    if begun is not None:
-                        return begun
-                    following = follow(self._small)
-                return None
-
-            return await self._out.transport.errand(bring_all)
+            bring = bring_tiny if tiny else bring_all
+            return await self._out.transport.errand(lambda errand: bring(errand, single))
 
     def _bring(self, action: Fetch | Replace, errand: Errand, single: Single) -> _Begun | None:
         begun = self._begin(action)
