@@ -23,6 +23,7 @@ from civsync.cli.wiring import Disk, Pull, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
+from civsync.core.names import SafePath
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
@@ -35,12 +36,16 @@ from civsync.engine.world import World, look
 
 T = TypeVar("T")
 
+Witness = Callable[[World], tuple[tuple[SafePath, CivsyncError], ...]]
+"""Says what of a world is not as it was agreed to; with an answer nothing is done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """What a sync is to do, and how: `chosen` is what is selected of the goal's lock.
 
-    A connection slower than `min_speed` bytes a second is given up; 0 for never.
+    A connection slower than `min_speed` bytes a second is given up; 0 for never. A `witness`
+    is asked once the root is held and looked at.
     """
 
     goal: Goal
@@ -52,6 +57,7 @@ class Orders:
     min_speed: int
     empty_trash: bool
     manner: Manner
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,8 @@ async def _act(context: Context, orders: Orders) -> Outcome:
             )
         finally:
             stop.set()
+        if orders.witness is not None and (refused := orders.witness(world)):
+            return Outcome(failures=refused, receipt=world.receipt)
         if world.learned or disk.ledger.unsettled:
             # Hours of hashing, or what a killed run left, must not depend on how this run ends.
             await run_sync(disk.ledger.commit, world.receipt)

@@ -1,6 +1,6 @@
 """Flags that every command takes, before or after the command's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,6 +90,18 @@ def in_force(ctx: click.Context, *names: str) -> str | None:
             hint=f"See `{ctx.command_path} --help`.",
         )
     return given[0] if given else None
+
+
+def alone(ctx: click.Context, name: str, others: Sequence[str]) -> None:
+    """Raise UserError usage if one of the `others` was given as a flag beside `name`."""
+    given = next((other for other in others if _by_flag(ctx, other)), None)
+    if given is not None:
+        spelled = {param.name: param for param in ctx.command.params}
+        raise UserError(
+            Code.USAGE,
+            f"{_spell(ctx, spelled[name])} and {_spell(ctx, spelled[given])} exclude each other",
+            hint=f"See `{ctx.command_path} --help`.",
+        )
 
 
 def variable_of(ctx: click.Context, param: click.Parameter) -> str:
