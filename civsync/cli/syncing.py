@@ -1,6 +1,7 @@
 """What `civsync sync` does once there may be something to do: aim, look, act, tell."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Selection
+from civsync.core.names import SafePath
 from civsync.core.saved_plan import SavedPlan, Terms
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.guard import AllowPrune, check_prune
@@ -36,7 +38,7 @@ class Wishes:
 
     `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second.
     The plan is written to `plan_to`; the one in `apply_from` is carried out, and then what
-    shapes a plan is as that one says.
+    shapes a plan is as that one says. `unprotect` are paths as they were given.
     """
 
     mode: Mode
@@ -57,10 +59,11 @@ class Wishes:
     min_speed: int
     hash_all: bool
     fail_fast: bool
+    unprotect: tuple[str, ...] = ()
     plan_to: Path | None = None
     apply_from: Path | None = None
 
-    def terms(self, selection: Selection) -> Terms:
+    def terms(self, selection: Selection, unprotect: Iterable[SafePath]) -> Terms:
         """Return what of this shapes a plan."""
         return Terms(
             selection=selection,
@@ -70,6 +73,7 @@ class Wishes:
             allow_prune=self.allow_prune,
             force_modified=self.force_modified,
             hash_all=self.hash_all,
+            unprotect=tuple(sorted(unprotect)),
         )
 
     def on_terms(self, terms: Terms) -> "Wishes":
@@ -115,7 +119,15 @@ def sync(context: Context, wishes: Wishes) -> int:
     except NotLockedError as failed:
         return failed.status
     chosen = choose_for(goal, wishes.groups, context.output)
-    aim = _aim(goal, wishes.groups.over(goal.default_groups), chosen, wishes)
+    disk = open_disk(goal.root, accept_new=wishes.new_root)
+    selection = wishes.groups.over(goal.default_groups)
+    aim = Aim(
+        goal=goal,
+        selection=selection,
+        chosen=chosen,
+        disk=disk,
+        allowance=_allowance(goal, wishes, _unprotected(wishes, disk, goal)),
+    )
     if wishes.only_look:
         return _only_look(context, aim, wishes)
     if not wishes.hash_all:
@@ -137,7 +149,13 @@ def _apply(context: Context, wishes: Wishes, path: Path) -> int:
     goal = find_goal(context, Mode.FROZEN, Means(groups=GroupWishes(every=True)))
     wishes = wishes.on_terms(saved.terms)
     selection = saved.terms.selection
-    aim = _aim(goal, selection, choose(goal.lock, selection), wishes)
+    aim = Aim(
+        goal=goal,
+        selection=selection,
+        chosen=choose(goal.lock, selection),
+        disk=open_disk(goal.root, accept_new=wishes.new_root),
+        allowance=_allowance(goal, wishes, frozenset(saved.terms.unprotect)),
+    )
     check_plan(saved, goal, aim.disk.root, path)
     world = _look(context, aim, wishes) if not aim.disk.root.root_id else None
     if world is None and not wishes.hash_all:
@@ -154,19 +172,22 @@ def _apply(context: Context, wishes: Wishes, path: Path) -> int:
     return _act(context, aim, wishes, lambda seen: refusals(saved, seen))
 
 
-def _aim(goal: Goal, selection: Selection, chosen: Chosen, wishes: Wishes) -> Aim:
-    return Aim(
-        goal=goal,
-        selection=selection,
-        chosen=chosen,
-        disk=open_disk(goal.root, accept_new=wishes.new_root),
-        allowance=Allowance(
-            force_modified=wishes.force_modified,
-            prune=wishes.prune,
-            prune_unselected=wishes.prune_unselected,
-            hashes_to_come=goal.hashes_to_come,
-        ),
+def _allowance(goal: Goal, wishes: Wishes, unprotect: frozenset[SafePath]) -> Allowance:
+    return Allowance(
+        force_modified=wishes.force_modified,
+        prune=wishes.prune,
+        prune_unselected=wishes.prune_unselected,
+        hashes_to_come=goal.hashes_to_come,
+        unprotect=unprotect,
     )
+
+
+def _unprotected(wishes: Wishes, disk: Disk, goal: Goal) -> frozenset[SafePath]:
+    if not wishes.unprotect:
+        return frozenset()
+    from civsync.cli.protection import find_protected
+
+    return find_protected(wishes.unprotect, disk, goal.lock)
 
 
 def _is_settled(world: World, aim: Aim) -> bool:
@@ -175,7 +196,8 @@ def _is_settled(world: World, aim: Aim) -> bool:
 
 def _tell_settled(context: Context, aim: Aim, world: World, wishes: Wishes) -> int:
     _note(aim, wishes)
-    return tell_in_step(context.output, len(world.plan.actions), world.plan.unselected)
+    files = len(world.plan.actions) - len(world.plan.protected)
+    return tell_in_step(context.output, files, world.plan.unselected)
 
 
 def _act(context: Context, aim: Aim, wishes: Wishes, witness: "Witness | None" = None) -> int:
@@ -290,7 +312,7 @@ def _store(
         root=str(aim.disk.root.path),
         root_id=aim.disk.root.root_id,
         lock_sha256=aim.goal.lock_sha256,
-        terms=wishes.terms(aim.selection),
+        terms=wishes.terms(aim.selection, aim.allowance.unprotect),
         steps=steps_of(world.plan, world.inventory),
     )
     store_plan(path, saved)

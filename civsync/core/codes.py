@@ -116,6 +116,7 @@ class Code(StrEnum):
     FOREIGN_FILE = "foreign-file"
     MODIFIED_FILE = "modified-file"
     UNSELECTED_FILE = "unselected-file"
+    PROTECTED_FILE = "protected-file"
     PRUNE_GUARD = "prune-guard"
     PLAN_STALE = "plan-stale"
     SEARCH_EMPTY = "search-empty"

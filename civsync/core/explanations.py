@@ -375,6 +375,11 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Where a selected file belongs there is one of another model, whose groups this run"
             " leaves alone. What a selection leaves out is not replaced.",
         ),
+        Code.PROTECTED_FILE: _safety(
+            "Say `protect: false` in its entry, or name it: `civsync sync --unprotect PATH`.",
+            "Where a locked file belongs there is one that an entry protected. No sync replaces or"
+            " moves it, also when that entry is gone from the manifest.",
+        ),
         Code.PRUNE_GUARD: _safety(
             "Look at the list; then run `civsync sync --allow-prune N` (or --no-prune to keep).",
             "More files would be retired than a usual edit explains: above ten and a quarter of"

@@ -6,16 +6,16 @@ It orders nothing. Whoever applies it plans anew and compares; what differs is n
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from civsync.core.disk import Stamp
 from civsync.core.groups import Selection
 from civsync.core.names import SafePath
 
-Kind = Literal["fetch", "replace", "move", "retire", "release", "blocked"]
+Kind = Literal["fetch", "replace", "move", "retire", "release", "protected", "blocked"]
 """What an action does, as `--json` names it. What is in place is no action of a saved plan."""
 
-KINDS: tuple[Kind, ...] = ("fetch", "replace", "move", "retire", "release", "blocked")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the flags said that shape a plan. `allow_prune` None means any number of files."""
+    """What the flags said that shape a plan. `allow_prune` None means any number of files.
+
+    `unprotect` is sorted.
+    """
 
     selection: Selection = field(default_factory=Selection)
     prune: bool = True
@@ -61,6 +64,7 @@ class Terms:
     allow_prune: int | None = 0
     force_modified: bool = False
     hash_all: bool = False
+    unprotect: tuple[SafePath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -107,6 +108,9 @@ def _step(action: Action, inventory: Inventory) -> Step | None:
             what = "it is gone" if missing else "it was changed by hand: it is left to you"
             why = f"nothing wants this file any more, and {what}"
             return _owned("release", owned, inventory, why=why)
+        case Protected(owned=owned):
+            why = "nothing wants this file any more, and it is protected: it stays"
+            return _owned("protected", owned, inventory, why=why)
         case Blocked(want=want, error=error):
             step = _wanted("blocked", want, inventory, why=error.message)
             return replace(step, code=str(error.code))

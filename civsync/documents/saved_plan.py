@@ -88,6 +88,8 @@ def read_plan(data: bytes, name: str) -> SavedPlan:
     )
     for step in plan.steps:
         _check(step, name)
+    for path in plan.terms.unprotect:
+        _check_path(path, name)
     if len({step.path for step in plan.steps}) != len(plan.steps):
         raise _invalid(name, "a path stands in it twice")
     if write_plan(plan) != data:

@@ -53,6 +53,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -204,6 +205,7 @@ ACTIONS: list[Action] = [
     Replace(want=WANT, old=stamp("b"), old_sha256=digest("b"), modified=True),
     Retire(owned=OURS, replaced=False),
     Release(owned=OURS, missing=True),
+    Protected(owned=OURS),
     Blocked(want=WANT, error=ERRORS[5]),
 ]
 EVENTS: list[Event] = [

@@ -22,6 +22,7 @@ from civsync.documents.sizes import parse_rate
 
 _SHAPE_A_PLAN: Final = (
     *("plan_to", "check", "dry_run", "locked", "no_locked", "verify", "force_modified"),
+    "unprotect",
     *("no_prune", "prune_first", "prune_unselected", "allow_prune"),
     *("group", "only_group", "no_group", "all_groups"),
 )
@@ -99,6 +100,12 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
     is_flag=True,
     help="If the disk is full, delete from the trash what is oldest and not locked.",
 )
+@click.option(
+    "--unprotect",
+    multiple=True,
+    metavar="PATH",
+    help="End the protection of this file, by its path below the root (repeatable).",
+)
 @click.option("--new-root", is_flag=True, help="Accept a root that lost its marker.")
 @click.option("--offline", is_flag=True, envvar="CIVSYNC_OFFLINE", help="Never use the network.")
 @click.option(
@@ -163,6 +170,7 @@ def command(
     allow_prune: int | None,
     force_modified: bool,
     empty_trash: bool,
+    unprotect: tuple[str, ...],
     new_root: bool,
     offline: bool,
     jobs: int,
@@ -199,7 +207,7 @@ def command(
     locked = mode == "locked" or plan_to is not None or (in_ci() and mode is None)
     only_look = check or dry_run or plan_to is not None
     closely = only_look or apply_from is not None or new_root or prune_unselected
-    if not (closely or verify == "all"):
+    if not (closely or unprotect or verify == "all"):
         settled = find_in_step(context, groups, frozen=frozen)
         if settled is not None:
             return tell_in_step(context.output, settled.files, settled.unselected)
@@ -217,6 +225,7 @@ def command(
         allow_prune=allow_prune,
         force_modified=force_modified,
         empty_trash=empty_trash,
+        unprotect=unprotect,
         new_root=new_root,
         offline=offline,
         jobs=jobs,
