@@ -7,7 +7,14 @@ import click
 
 from civsync.cli.groups import group_options
 from civsync.cli.in_step import find_in_step, tell_in_step
-from civsync.cli.options import Context, alone, common_options, in_force, pass_context
+from civsync.cli.options import (
+    Context,
+    alone,
+    common_options,
+    in_force,
+    pass_context,
+    wait_option,
+)
 from civsync.cli.settings import in_ci
 from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
@@ -151,6 +158,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
 )
+@wait_option
 @group_options
 @common_options
 @pass_context
