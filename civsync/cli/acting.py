@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from civsync.cli.controls import open_controls
@@ -180,9 +181,10 @@ async def _until_signal(
     failure: CivsyncError | None = None
     stopped_by: int | None = None
 
-    async def watch(scope: anyio.CancelScope) -> None:
+    async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
         nonlocal stopped_by
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 if stopped_by is not None:
                     # Every state on disk is one that a next run goes on from.
@@ -196,7 +198,7 @@ async def _until_signal(
     async with anyio.create_task_group() as watcher:
         with anyio.CancelScope() as scope:
             if os.name == "posix":
-                watcher.start_soon(watch, scope)
+                await watcher.start(watch, scope)
             try:
                 result = await work()
             except CivsyncError as error:
