@@ -125,6 +125,12 @@ def test_a_plan_changes_nothing_and_applying_it_is_what_a_plain_sync_would_have_
     twin = tmp_path / "twin"
     shutil.copytree(shop.project.folder, twin)
     before = everything(shop)
+    # To let go of a file changes no file, so it is nothing that is pending.
+    status = 8 if "blocked" in counts else 0 if "release" in counts else 2
+    for words in (("--check",), ("--check", "--frozen"), ("--check", "--verify", "all")):
+        assert shop.project.call("sync", *words).status == status, words
+    assert shop.project.call("sync", "--dry-run").status == (8 if status == 8 else 0)
+    assert everything(shop) == before
     plan = planned(shop.project, status=8 if "blocked" in counts else 0)
     changed = {name for name, what in everything(shop).items() if before.get(name) != what}
     assert changed == {str(shop.project.folder), str(shop.project.folder / PLAN)}
@@ -147,6 +153,10 @@ def test_a_plan_changes_nothing_and_applying_it_is_what_a_plain_sync_would_have_
     assert shop.project.files() == plain.files()
     assert owned_in(shop.project) == owned_in(plain)
     assert trash_of(shop.project) == trash_of(plain)
+    after = everything(shop)
+    for words in (("--check",), ("--check", "--frozen")):
+        assert shop.project.call("sync", *words).status == ran.status, words
+    assert everything(shop) == after
 
 
 def owned_in(project: Project) -> dict[str, str]:
@@ -157,6 +167,17 @@ def owned_in(project: Project) -> dict[str, str]:
 def trash_of(project: Project) -> list[bytes]:
     folder = project.root / ".civsync/trash"
     return sorted(path.read_bytes() for path in folder.glob("*.retired"))
+
+
+def test_a_lock_that_must_change_first_is_work_and_with_frozen_it_is_not(shop: Shop) -> None:
+    shop.want(*shop.stocked(KIB), head="layout: flat\n")
+    before = everything(shop)
+    statuses = {
+        words: shop.project.call("sync", "--check", *words).status
+        for words in ((), ("--no-locked",), ("--offline",), ("--locked",), ("--frozen",))
+    }
+    assert [*statuses.values()] == [2, 2, 2, 3, 0]
+    assert everything(shop) == before
 
 
 # --- what became another one since is not touched -----------------------------------------------

@@ -247,6 +247,7 @@ def test_every_action_fits_the_schema(action: Action) -> None:
         "lock_stale": ["4384@latest: it is new"],
         "actions": [action_document(action)],
         "changed_by_hand": {PATH: "modified"},
+        "files": [],
         "unselected": 0,
     }
     assert faults("status", body) == []
