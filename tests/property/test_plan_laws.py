@@ -1,6 +1,6 @@
 """Laws of planning, on small disks made of values: total, idempotent, and nobody's file is lost."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hypothesis import assume, event, given
@@ -34,6 +34,7 @@ from civsync.core.plan import (
     Retire,
     Satisfied,
 )
+from civsync.core.saved_plan import Step
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.plan import (
     Allowance,
@@ -44,6 +45,7 @@ from civsync.decide.plan import (
     wanted_files,
 )
 from civsync.decide.protection import with_protection
+from civsync.decide.witness import find_stale, steps_of
 from support.lock_values import digest, lock_at, lock_of, owned_file
 
 CONTENTS = ["", "x", "y", "zz"]
@@ -479,3 +481,73 @@ def test_a_protection_outlives_its_entry_until_it_is_ended_by_name(
     world.carry_out(world.plan(Allowance(unprotect=frozenset(placed))))
     left = [path for path in placed if world.disk.name(path) in world.disk.files]
     assert [path for path in left if path in world.receipt.owned] == []
+
+
+EDITS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(["write", "touch", "delete", "x"])),
+    max_size=3,
+)
+
+
+def edit(world: World, edits: list[tuple[str, str]]) -> None:
+    """Let somebody else be at the disk meanwhile."""
+    disk = world.disk
+    for name, what in edits:
+        there = disk.name(name) in disk.files
+        if what == "touch" and there:
+            disk.touch(name)
+        elif what == "delete" and there:
+            del disk.files[disk.name(name)]
+        elif what in ("write", "x"):
+            disk.write(name, what)
+
+
+def stale_now(world: World, saved: Iterable[Step], allowance: Allowance) -> set[SafePath]:
+    """What of a saved plan is not as it was; planned anew from what is there now."""
+    plan = world.plan(allowance)
+    found = find_stale(saved, plan, world.inventory(), world.receipt)
+    return {path for path, _ in found}
+
+
+@given(worlds(odd=True), ALLOWANCES)
+def test_a_plan_that_was_just_written_is_not_stale(world: World, allowance: Allowance) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    assert stale_now(world, saved, allowance) == set()
+
+
+@given(worlds(), ALLOWANCES, st.integers(0, 8))
+def test_a_plan_that_was_cut_off_after_any_action_is_not_stale(
+    world: World, allowance: Allowance, count: int
+) -> None:
+    world.disk.folds = False
+    plan = world.plan(allowance)
+    assume(not plan.blocked)
+    saved = steps_of(plan, world.inventory())
+    quiet = tuple(action for action in plan.actions if action not in plan.pending)
+    order = (Move, Fetch, Replace, Retire)
+    loud = sorted(plan.pending, key=lambda action: order.index(type(action)))
+    world.carry_out(Plan(actions=(*quiet, *loud[:count])))
+    assert stale_now(world, saved, allowance) == set()
+
+
+@given(worlds(odd=True), ALLOWANCES, EDITS)
+def test_nothing_is_done_that_the_saved_plan_does_not_say(
+    world: World, allowance: Allowance, edits: list[tuple[str, str]]
+) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    edit(world, edits)
+    if not stale_now(world, saved, allowance):
+        event("not stale")
+        assert set(steps_of(world.plan(allowance), world.inventory())) <= set(saved)
+
+
+@given(worlds(), ALLOWANCES, st.data())
+def test_a_step_whose_file_was_touched_is_stale(
+    world: World, allowance: Allowance, data: st.DataObject
+) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    there = [step.source or step.path for step in saved if (step.source_now or step.now).stamp]
+    assume(there)
+    path = data.draw(st.sampled_from(there))
+    world.disk.touch(path)
+    assert stale_now(world, saved, allowance)
