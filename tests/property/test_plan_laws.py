@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hypothesis import assume, event, given
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from civsync.core.disk import (
@@ -446,6 +446,7 @@ def protected_in(world: World) -> dict[SafePath, Owned]:
     }
 
 
+@settings(max_examples=50)
 @given(worlds(odd=True), ALLOWANCES)
 def test_what_is_protected_is_never_retired_moved_or_replaced_whatever_is_allowed(
     world: World, allowance: Allowance
@@ -463,6 +464,7 @@ def test_what_is_protected_is_never_retired_moved_or_replaced_whatever_is_allowe
                 pass
 
 
+@settings(max_examples=50)
 @given(worlds(), ALLOWANCES)
 def test_a_protection_outlives_its_entry_until_it_is_ended_by_name(
     world: World, allowance: Allowance
@@ -509,12 +511,14 @@ def stale_now(world: World, saved: Iterable[Step], allowance: Allowance) -> set[
     return {path for path, _ in found}
 
 
+@settings(max_examples=50)
 @given(worlds(odd=True), ALLOWANCES)
 def test_a_plan_that_was_just_written_is_not_stale(world: World, allowance: Allowance) -> None:
     saved = steps_of(world.plan(allowance), world.inventory())
     assert stale_now(world, saved, allowance) == set()
 
 
+@settings(max_examples=50)
 @given(worlds(), ALLOWANCES, st.integers(0, 8))
 def test_a_plan_that_was_cut_off_after_any_action_is_not_stale(
     world: World, allowance: Allowance, count: int
@@ -530,6 +534,7 @@ def test_a_plan_that_was_cut_off_after_any_action_is_not_stale(
     assert stale_now(world, saved, allowance) == set()
 
 
+@settings(max_examples=50)
 @given(worlds(odd=True), ALLOWANCES, EDITS)
 def test_nothing_is_done_that_the_saved_plan_does_not_say(
     world: World, allowance: Allowance, edits: list[tuple[str, str]]
@@ -541,6 +546,7 @@ def test_nothing_is_done_that_the_saved_plan_does_not_say(
         assert set(steps_of(world.plan(allowance), world.inventory())) <= set(saved)
 
 
+@settings(max_examples=50)
 @given(worlds(), ALLOWANCES, st.data())
 def test_a_step_whose_file_was_touched_is_stale(
     world: World, allowance: Allowance, data: st.DataObject
