@@ -219,3 +219,16 @@ def test_a_receipt_says_in_its_version_whether_an_older_civsync_may_use_it(
     assert run(shop)["done"] == {}
     shop.want(*stocked[1:])
     assert run(shop)["done"] == {"retired": 1}
+
+
+def test_what_comes_back_from_trash_is_as_protected_as_its_entry_says(
+    shop: Shop, stocked: list[Model]
+) -> None:
+    shop.want(*stocked[1:])
+    assert run(shop, "--unprotect", M0)["done"] == {"retired": 1}
+    ask_for(shop, stocked, "protect: true")
+    assert shop.project.call("lock").status == 0
+    assert shop.project.call("trash", "restore", M0).status == 0
+    shop.want(*stocked[1:])
+    assert run(shop)["done"] == {}
+    assert M0 in shop.tree

@@ -126,3 +126,15 @@ def test_lock_waits_as_well_where_it_must_hold_the_root(tmp_path: Path) -> None:
             ran = shop.project.call("lock", "--upgrade", "--wait", "1")
         assert (ran.status, "waiting up to 1 second" in ran.err) == (75, True), ran.err
         assert shop.project.call("lock", "--upgrade", "--wait", "1").status == 0
+
+
+def test_who_takes_a_file_out_of_trash_waits_as_well(tmp_path: Path) -> None:
+    with open_shop(tmp_path / "project") as shop:
+        one, _ = shop.stocked(1024, 1024)
+        shop.want(one)
+        assert shop.project.call("sync").status == 0
+        words = ("trash", "restore", "loras/m1.safetensors", "--wait", "1")
+        with hold(shop):
+            ran = shop.project.call(*words)
+        assert (ran.status, "waiting up to 1 second" in ran.err) == (75, True), ran.err
+        assert shop.project.call(*words).status == 0
