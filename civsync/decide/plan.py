@@ -162,6 +162,7 @@ def make_plan(
         allowance=allowance,
         leftovers=leftovers,
         protected=protected,
+        left_out=left_out,
     )
     actions = [_for_wanted(wants[path], seen) for path in sorted(wants)]
     for owned in leftovers.remaining():
@@ -194,11 +195,12 @@ class _Seen:
     allowance: Allowance
     leftovers: Leftovers
     protected: frozenset[SafePath]
+    left_out: LeftOut
 
     def protects(self, want: Want) -> bool:
-        """Tell whether what is placed for `want` is protected; if it says nothing, as before."""
-        said = want.entry.protect
-        return want.path in self.protected if said is None else said
+        """Tell whether what is placed for `want` is protected: by it, by others, or before."""
+        others = want.path in self.protected or want.path in self.left_out.protected_paths
+        return bool(want.entry.protect) or others
 
 
 def _for_wanted(want: Want, seen: _Seen) -> Action:

@@ -406,7 +406,8 @@ def test_what_is_left_out_stays_where_and_as_it_is_and_ours(
     for path, owned in placed.items():
         if collision_key(path) not in respelled:
             assert world.disk.files[world.disk.name(path)] == before[path]
-            assert world.receipt.owned[path] == owned
+            # But for its protection: that follows its entry, selected or not.
+            assert replace(world.receipt.owned[path], protect=owned.protect) == owned
 
 
 @given(worlds(), SELECTIONS, SELECTIONS, ALLOWANCES)
@@ -437,13 +438,22 @@ def _told(action: Action) -> object:
 
 
 def protected_in(world: World) -> dict[SafePath, Owned]:
-    """What no sync may take away: as the entry says that placed it, else as the receipt says."""
-    said = {e.key: e.protect for e in world.lock.entries if e.protect is not None}
+    """What no sync may take away: as its entries say, else as the receipt says."""
     return {
         path: owned
         for path, owned in world.receipt.owned.items()
-        if said.get(owned.entry, owned.protect)
+        if any(said := _said_of(world.lock, owned)) or (not said and owned.protect)
     }
+
+
+def _said_of(lock: Lock, owned: Owned) -> list[bool]:
+    """What entries say of the protection of a file: its own, and those that want its path."""
+    return [
+        entry.protect
+        for entry in lock.entries
+        if entry.protect is not None
+        and (entry.key == owned.entry or owned.path in {file.path for file in entry.files})
+    ]
 
 
 @settings(max_examples=50)

@@ -27,8 +27,8 @@ def owning(*, protect: bool, entry: str = OWN) -> Receipt:
         pytest.param(True, False, OWN, False, False, id="its entry ends it"),
         pytest.param(True, None, OWN, False, True, id="its entry says nothing, it was"),
         pytest.param(False, None, OWN, False, False, id="its entry says nothing, it was not"),
-        pytest.param(True, False, "9@latest", False, True, id="another entry cannot end it"),
-        pytest.param(False, True, "9@latest", False, False, id="nor begin it"),
+        pytest.param(False, True, "9@latest", False, True, id="who wants its path protects it"),
+        pytest.param(True, None, "9@latest", False, True, id="who wants its path says nothing"),
         pytest.param(True, None, OWN, True, False, id="it is named"),
         pytest.param(True, True, OWN, True, False, id="it is named, whatever its entry says"),
         pytest.param(False, None, OWN, True, False, id="it is named, and never was"),
@@ -54,3 +54,25 @@ def test_a_receipt_that_stays_as_it_is_is_the_same_value() -> None:
     wanting = replace(locked_entry(locked_file(PATH, "a")), protect=True)
     assert with_protection(receipt, lock_of(wanting)) is receipt
     assert with_protection(receipt, lock_of()) is receipt
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first protects", "second protects"])
+def test_of_entries_that_want_one_file_the_one_that_protects_it_wins(first: bool) -> None:
+    wanting = [
+        replace(locked_entry(locked_file(PATH, "a"), key=key), protect=protect)
+        for key, protect in ((OWN, first), ("2@latest", not first))
+    ]
+    told = with_protection(owning(protect=False), lock_of(*wanting))
+    assert told == owning(protect=True)
+    assert with_protection(told, lock_of(*wanting)) is told
+
+
+@pytest.mark.parametrize("selected", [True, False], ids=["selected", "left out"])
+def test_who_wants_the_path_of_another_entry_ends_its_protection_only_where_selected(
+    selected: bool,
+) -> None:
+    wanting = replace(locked_entry(locked_file(PATH, "a")), groups=("g",), protect=False)
+    chosen = choose(lock_of(wanting), Selection(groups=("g",) if selected else ()))
+    receipt = owning(protect=True, entry="9@latest")
+    told = with_protection(receipt, chosen.lock, chosen.left_out)
+    assert told.owned[PATH].protect is not selected
