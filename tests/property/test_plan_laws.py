@@ -483,8 +483,8 @@ def test_a_protection_outlives_its_entry_until_it_is_ended_by_name(
     world.carry_out(world.plan(allowance))
     placed = {
         path: world.disk.files[world.disk.name(path)]
-        for path in protected_in(world)
-        if isinstance(world.disk.look(path), Regular)
+        for path, owned in world.receipt.owned.items()
+        if owned.protect and isinstance(world.disk.look(path), Regular)
     }
     world.lock = lock_of()
     world.selection = Selection()
