@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from civsync.cli.controls import open_controls
@@ -19,14 +20,15 @@ from civsync.cli.options import Context
 from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url, state_dir
+from civsync.cli.turns import in_turn_async
 from civsync.cli.wiring import Disk, Pull, open_wire
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
+from civsync.core.names import SafePath
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
-from civsync.disk.lockfile import hold_root
 from civsync.engine.clock import SystemClock
 from civsync.engine.fetch import Outside
 from civsync.engine.run import Manner, Outcome, carry_out
@@ -35,12 +37,16 @@ from civsync.engine.world import World, look
 
 T = TypeVar("T")
 
+Witness = Callable[[World], tuple[tuple[SafePath, CivsyncError], ...]]
+"""Says what of a world is not as it was agreed to; with an answer nothing is done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """What a sync is to do, and how: `chosen` is what is selected of the goal's lock.
 
-    A connection slower than `min_speed` bytes a second is given up; 0 for never.
+    A connection slower than `min_speed` bytes a second is given up; 0 for never. A `witness`
+    is asked once the root is held and looked at.
     """
 
     goal: Goal
@@ -52,6 +58,7 @@ class Orders:
     min_speed: int
     empty_trash: bool
     manner: Manner
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,57 +74,65 @@ def act(context: Context, orders: Orders) -> Outcome | Interrupted:
 
 
 async def _act(context: Context, orders: Orders) -> Outcome:
-    disk, chosen = orders.disk, orders.chosen
+    disk = orders.disk
     disk.root.establish()
     if not disk.root.remembered:
         context.output.warn(
             f"{show(str(state_dir()))} cannot be written, so an unmounted disk"
             " could be taken for a new root the next time"
         )
-    with (
-        choose_display(context.output, stream=True) as display,
-        hold_root(disk.root, command="civsync sync"),
-    ):
+    with choose_display(context.output, stream=True) as display:
         context.before_exit.append(display.abandon)
-        stop = threading.Event()
-        try:
-            world = await run_sync(
-                lambda: look(
-                    chosen.lock,
-                    disk.store,
-                    disk.ledger,
-                    display,
-                    allowance=orders.allowance,
-                    left_out=chosen.left_out,
-                    hash_all=orders.hash_all,
-                    jobs=orders.manner.jobs,
-                    stop=stop,
-                ),
-                abandon_on_cancel=True,
-            )
-        finally:
-            stop.set()
-        if world.learned or disk.ledger.unsettled:
-            # Hours of hashing, or what a killed run left, must not depend on how this run ends.
-            await run_sync(disk.ledger.commit, world.receipt)
-        display(Planned(plan=world.plan))
-        check_prune(world.plan, world.receipt, orders.allow_prune)
-        spare = Spare(
-            trash=disk.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
+
+        def tell(text: str) -> None:
+            display(Noted(code="waiting", message=text))
+
+        async with in_turn_async(context, disk.root, "civsync sync", tell):
+            return await _act_alone(context, orders, display)
+
+
+async def _act_alone(context: Context, orders: Orders, display: Display) -> Outcome:
+    """Do it, with the root held: look, plan, guard, act."""
+    disk, chosen = orders.disk, orders.chosen
+    stop = threading.Event()
+    try:
+        world = await run_sync(
+            lambda: look(
+                chosen.lock,
+                disk.store,
+                disk.ledger,
+                display,
+                allowance=orders.allowance,
+                left_out=chosen.left_out,
+                hash_all=orders.hash_all,
+                jobs=orders.manner.jobs,
+                stop=stop,
+            ),
+            abandon_on_cancel=True,
         )
-        fits = await run_sync(
-            lambda: check_space(
-                world.plan, disk.parts, spare, retired_first=orders.manner.prune_first
-            )
-        )
-        make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
-        outcome = await _carry_out(context, orders, display, world=world, make_room=make_room)
-        if disk.store.linkless:
-            display(Noted(code="no-hard-links", message="this file system has no hard links"))
-        # Parts of what is not selected now may be gone on with later.
-        wanted = frozenset(file.sha256 for _, file in orders.goal.lock.files())
-        await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
-        return outcome
+    finally:
+        stop.set()
+    if orders.witness is not None and (refused := orders.witness(world)):
+        return Outcome(failures=refused, receipt=world.receipt)
+    if world.learned or disk.ledger.unsettled:
+        # Hours of hashing, or what a killed run left, must not depend on how this run ends.
+        await run_sync(disk.ledger.commit, world.receipt)
+    display(Planned(plan=world.plan))
+    check_prune(world.plan, world.receipt, orders.allow_prune)
+    spare = Spare(
+        trash=disk.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
+    )
+    fits = await run_sync(
+        lambda: check_space(world.plan, disk.parts, spare, retired_first=orders.manner.prune_first)
+    )
+    make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
+    outcome = await _carry_out(context, orders, display, world=world, make_room=make_room)
+    if disk.store.linkless:
+        display(Noted(code="no-hard-links", message="this file system has no hard links"))
+    # Parts of what is not selected now may be gone on with later.
+    wanted = frozenset(file.sha256 for _, file in orders.goal.lock.files())
+    await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
+    return outcome
 
 
 async def _carry_out(
@@ -166,9 +181,10 @@ async def _until_signal(
     failure: CivsyncError | None = None
     stopped_by: int | None = None
 
-    async def watch(scope: anyio.CancelScope) -> None:
+    async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
         nonlocal stopped_by
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 if stopped_by is not None:
                     # Every state on disk is one that a next run goes on from.
@@ -182,7 +198,7 @@ async def _until_signal(
     async with anyio.create_task_group() as watcher:
         with anyio.CancelScope() as scope:
             if os.name == "posix":
-                watcher.start_soon(watch, scope)
+                await watcher.start(watch, scope)
             try:
                 result = await work()
             except CivsyncError as error:

@@ -14,7 +14,7 @@ from civsync.core.errors import CivsyncError, UserError
 from civsync.core.limits import MANIFEST_BYTES
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
-from civsync.core.plan import Keep, Release, Retire, Satisfied
+from civsync.core.plan import Keep, Protected, Release, Retire, Satisfied
 from civsync.decide.arrange import Arrangement, Described, arrange
 from civsync.decide.identify import Fate, Found, Left, Match
 from civsync.documents.layout_tables import ROOT_OF
@@ -159,7 +159,7 @@ def _misplaced(arrangement: Arrangement, lock: Lock) -> Iterable[Left]:
 def _changed(reading: Reading, inventory: Inventory, world: World) -> Iterable[Left]:
     """Yield the files that are not any more what was read."""
     for action in world.plan.actions:
-        if isinstance(action, Retire | Release):
+        if isinstance(action, Retire | Release | Protected):
             continue
         path = action.want.path
         sight = inventory.get(path)

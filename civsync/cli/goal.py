@@ -72,9 +72,10 @@ class NotLockedError(Exception):
 class Means:
     """What finding the goal may use.
 
-    With `write` false a new lock is not written, and nothing is downloaded to record its
-    hash; `new_root` is the user's word that the root is a new or another disk. A group that
-    flags name and no entry has ends the run before anything is asked or written.
+    With `write` false a new lock is not written, nothing is downloaded to record its hash,
+    and nothing is remembered; `new_root` is the user's word that the root is a new or
+    another disk. A group that flags name and no entry has ends the run before anything is
+    asked or written.
     """
 
     groups: GroupWishes = field(default_factory=GroupWishes)
@@ -231,6 +232,7 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
                 root=root,
                 project=project,
                 default_groups=manifest.default_groups,
+                lock_sha256=digest_of(texts.lock),
                 lines=lines,
             )
     check_groups(means.groups.names, _groups_of(manifest))
@@ -254,7 +256,7 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
         tell_changes(context.output, locking)
         context.output.talk(f"Wrote {project.lock.name}")
         texts = replace(texts, lock=locking.data)
-    if written or not locking.changed:
+    if means.write and (written or not locking.changed):
         _remember(project, texts, manifest)
     return Goal(
         lock=locking.lock,

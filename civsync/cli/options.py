@@ -1,6 +1,6 @@
 """Flags that every command takes, before or after the command's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from civsync.cli.output import Output, OutputChoice
 from civsync.cli.settings import Settings
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.limits import MAX_WAIT_S
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,8 @@ class Context:
         self.settings = Settings()
         self.output = Output(OutputChoice())
         self.command = ""
+        self.wait_s = 0
+        """How long to wait for another civsync that holds the root."""
         self.account: str | None = None
         """Whose the API key is, once Civitai said so in this run."""
         self.before_exit: list[Callable[[], None]] = []
@@ -74,6 +77,27 @@ def common_options(function: F) -> F:
     return result
 
 
+def wait_option(function: F) -> F:
+    """Add the flag that says how long to wait for a root; the command finds it in its context."""
+    option = click.option(
+        "--wait",
+        type=click.IntRange(0, MAX_WAIT_S),
+        default=0,
+        metavar="S",
+        envvar=_env("WAIT"),
+        expose_value=False,
+        callback=_take_wait,
+        help="Wait up to so many seconds for another civsync that holds the root [0].",
+    )
+    return option(function)
+
+
+def _take_wait(ctx: click.Context, _param: click.Parameter, value: int) -> None:
+    context = ctx.find_object(Context)
+    if context is not None:
+        context.wait_s = value
+
+
 def in_force(ctx: click.Context, *names: str) -> str | None:
     """Return which one of some flags that exclude each other holds; None where none was given.
 
@@ -90,6 +114,18 @@ def in_force(ctx: click.Context, *names: str) -> str | None:
             hint=f"See `{ctx.command_path} --help`.",
         )
     return given[0] if given else None
+
+
+def alone(ctx: click.Context, name: str, others: Sequence[str]) -> None:
+    """Raise UserError usage if one of the `others` was given as a flag beside `name`."""
+    given = next((other for other in others if _by_flag(ctx, other)), None)
+    if given is not None:
+        spelled = {param.name: param for param in ctx.command.params}
+        raise UserError(
+            Code.USAGE,
+            f"{_spell(ctx, spelled[name])} and {_spell(ctx, spelled[given])} exclude each other",
+            hint=f"See `{ctx.command_path} --help`.",
+        )
 
 
 def variable_of(ctx: click.Context, param: click.Parameter) -> str:

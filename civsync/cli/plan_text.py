@@ -12,6 +12,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -52,9 +53,10 @@ def plan_sum(plan: Plan) -> str:
     parts = [f"{count:,} {word}" for count, word in words if count]
     in_place = counts[Keep] + counts[Satisfied]
     size = f" ({size_text(plan.bytes_to_fetch)})" if plan.bytes_to_fetch else ""
+    kept = f"; {len(plan.protected):,} kept: protected" if plan.protected else ""
     if not parts:
-        return f"{count_text(in_place, 'file')} in place, nothing to do"
-    return f"{', '.join(parts)}{size}; {in_place:,} in place"
+        return f"{count_text(in_place, 'file')} in place, nothing to do{kept}"
+    return f"{', '.join(parts)}{size}; {in_place:,} in place{kept}"
 
 
 def _line(action: Action, output: Output) -> str | None:
@@ -72,6 +74,9 @@ def _line(action: Action, output: Output) -> str | None:
             gone = "not selected" if unselected else "not wanted any more"
             why = "replaced" if replaced else gone
             return f"  {output.paint('-', 'red')} {show(owned.path)}  ({why}; goes to trash)"
+        case Protected(owned=owned):
+            sign = output.paint("=", "blue")
+            return f"  {sign} {show(owned.path)}  (not wanted any more; kept: protected)"
         case Release(owned=owned, missing=False):
             return f"  {output.paint('!', 'yellow')} {show(owned.path)}  (changed; left to you)"
         case Blocked(want=want, error=error):
@@ -106,6 +111,8 @@ def action_document(action: Action) -> dict[str, object]:
             }
         case Release(owned=owned, missing=missing):
             return {"action": "release", "path": owned.path, "missing": missing}
+        case Protected(owned=owned):
+            return {"action": "protected", "path": owned.path}
         case Blocked(want=want, error=error):
             return {"action": "blocked", "path": want.path, "error": error_document(error)}
         case Keep(want=want):

@@ -164,6 +164,8 @@ def tell_common(event: Event, output: Output) -> None:
             output.talk(f"{show(host)} asked for a pause of {duration_text(seconds)}")
         case Noted(code="paused" | "resumed") if output.live and not output.choice.verbose:
             pass  # the line above the bars says how many are
+        case Noted(code="waiting", message=message):
+            output.talk(message)
         case Noted(code="paused" | "resumed" | "served-name", message=message, path=path):
             output.talk(f"{show(path or '')}: {show(message)}")
         case Noted(message=message, path=path):

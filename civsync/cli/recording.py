@@ -41,8 +41,8 @@ def record(context: Context, entries: Sequence[LockedEntry], recording: Recordin
     from civsync.cli.credentials import find_credentials
     from civsync.cli.progress import choose_display
     from civsync.cli.settings import find_api_url
+    from civsync.cli.turns import in_turn
     from civsync.cli.wiring import open_disk, open_wire
-    from civsync.disk.lockfile import hold_root
     from civsync.engine.clock import SystemClock
     from civsync.engine.receive import Network
     from civsync.engine.unverified import record_hashes
@@ -64,5 +64,5 @@ def record(context: Context, entries: Sequence[LockedEntry], recording: Recordin
                     entries, network, disk.parts, disk.parts, jobs=recording.jobs
                 )
 
-    with hold_root(disk.root, command="civsync lock"):
+    with in_turn(context, disk.root, "civsync lock"):
         return anyio.run(work)

@@ -1,31 +1,35 @@
 """What `civsync sync` does once there may be something to do: aim, look, act, tell."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from civsync.cli.goal import Goal, Means, Mode, NotLockedError, find_goal
 from civsync.cli.groups import choose_for
 from civsync.cli.in_step import tell_in_step
 from civsync.cli.options import Context
-from civsync.cli.output import Output, duration_text, error_document, show, size_text
+from civsync.cli.outcome_text import tell_outcome
+from civsync.cli.output import show
 from civsync.cli.plan_text import plan_lines
-from civsync.cli.progress import VERBS, choose_display, event_document
+from civsync.cli.progress import choose_display, event_document
 from civsync.cli.settings import state_dir
 from civsync.cli.wiring import Disk, open_disk
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
-from civsync.core.groups import GroupWishes, Unselected
+from civsync.core.groups import GroupWishes, Selection
 from civsync.core.names import SafePath
-from civsync.decide.groups import Chosen
+from civsync.core.saved_plan import SavedPlan, Terms
+from civsync.decide.groups import Chosen, choose
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
 from civsync.disk.settled import note_settled
-from civsync.engine.world import glance, look
+from civsync.engine.world import World, glance, look
 
 if TYPE_CHECKING:
-    from civsync.engine.run import Outcome
+    from civsync.cli.acting import Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Wishes:
     """What the flags of a sync said. `allow_prune` None means any number of files.
 
     `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second.
+    The plan is written to `plan_to`; the one in `apply_from` is carried out, and then what
+    shapes a plan is as that one says. `unprotect` are paths as they were given.
     """
 
     mode: Mode
@@ -53,6 +59,45 @@ class Wishes:
     min_speed: int
     hash_all: bool
     fail_fast: bool
+    unprotect: tuple[str, ...] = ()
+    plan_to: Path | None = None
+    apply_from: Path | None = None
+
+    def terms(self, selection: Selection, unprotect: Iterable[SafePath]) -> Terms:
+        """Return what of this shapes a plan."""
+        return Terms(
+            selection=selection,
+            prune=self.prune,
+            prune_first=self.prune_first,
+            prune_unselected=self.prune_unselected,
+            allow_prune=self.allow_prune,
+            force_modified=self.force_modified,
+            hash_all=self.hash_all,
+            unprotect=tuple(sorted(unprotect)),
+        )
+
+    def on_terms(self, terms: Terms) -> "Wishes":
+        """Return these wishes with what shapes a plan as `terms` have it."""
+        return replace(
+            self,
+            prune=terms.prune,
+            prune_first=terms.prune_first,
+            prune_unselected=terms.prune_unselected,
+            allow_prune=terms.allow_prune,
+            force_modified=terms.force_modified,
+            hash_all=terms.hash_all,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """What a sync is about: the `selection` of the goal's lock, and the disk to have it on."""
+
+    goal: Goal
+    selection: Selection
+    chosen: Chosen
+    disk: Disk
+    allowance: Allowance
 
 
 def sync(context: Context, wishes: Wishes) -> int:
@@ -60,6 +105,8 @@ def sync(context: Context, wishes: Wishes) -> int:
 
     Returns the exit status. Raises CivsyncError where the run as a whole cannot be done.
     """
+    if wishes.apply_from is not None:
+        return _apply(context, wishes, wishes.apply_from)
     try:
         means = Means(
             groups=wishes.groups,
@@ -73,42 +120,100 @@ def sync(context: Context, wishes: Wishes) -> int:
         return failed.status
     chosen = choose_for(goal, wishes.groups, context.output)
     disk = open_disk(goal.root, accept_new=wishes.new_root)
-    allowance = Allowance(
+    selection = wishes.groups.over(goal.default_groups)
+    aim = Aim(
+        goal=goal,
+        selection=selection,
+        chosen=chosen,
+        disk=disk,
+        allowance=_allowance(goal, wishes, _unprotected(wishes, disk, goal)),
+    )
+    if wishes.only_look:
+        return _only_look(context, aim, wishes)
+    if not wishes.hash_all:
+        world = glance(chosen.lock, aim.disk.store, aim.disk.ledger, aim.allowance, chosen.left_out)
+        if world is not None and _is_settled(world, aim):
+            return _tell_settled(context, aim, world, wishes)
+    return _act(context, aim, wishes)
+
+
+def _apply(context: Context, wishes: Wishes, path: Path) -> int:
+    """Carry out the plan in a file, as it stands there, or nothing.
+
+    It is compared again once the root is held: this look is for a root that is new, of which
+    nothing is made for a plan that is stale, and for a plan that is done.
+    """
+    from civsync.cli.saved_plans import check_plan, load_plan, refusals
+
+    saved = load_plan(path)
+    goal = find_goal(context, Mode.FROZEN, Means(groups=GroupWishes(every=True)))
+    wishes = wishes.on_terms(saved.terms)
+    selection = saved.terms.selection
+    aim = Aim(
+        goal=goal,
+        selection=selection,
+        chosen=choose(goal.lock, selection),
+        disk=open_disk(goal.root, accept_new=wishes.new_root),
+        allowance=_allowance(goal, wishes, frozenset(saved.terms.unprotect)),
+    )
+    check_plan(saved, goal, aim.disk.root, path)
+    world = _look(context, aim, wishes) if not aim.disk.root.root_id else None
+    if world is None and not wishes.hash_all:
+        world = glance(
+            aim.chosen.lock, aim.disk.store, aim.disk.ledger, aim.allowance, aim.chosen.left_out
+        )
+    if world is not None and not refusals(saved, world) and _is_settled(world, aim):
+        return _tell_settled(context, aim, world, wishes)
+    if world is not None and (failures := refusals(saved, world)):
+        from civsync.engine.run import Outcome
+
+        refused = Outcome(failures=failures, receipt=world.receipt)
+        return tell_outcome(context.output, refused, aim.chosen.left_out.files, 0)
+    return _act(context, aim, wishes, lambda seen: refusals(saved, seen))
+
+
+def _allowance(goal: Goal, wishes: Wishes, unprotect: frozenset[SafePath]) -> Allowance:
+    return Allowance(
         force_modified=wishes.force_modified,
         prune=wishes.prune,
         prune_unselected=wishes.prune_unselected,
         hashes_to_come=goal.hashes_to_come,
+        unprotect=unprotect,
     )
-    if wishes.only_look:
-        return _only_look(context, goal, chosen, disk, allowance, wishes)
-    if not wishes.hash_all:
-        world = glance(chosen.lock, disk.store, disk.ledger, allowance, chosen.left_out)
-        if world is not None and world.settled and not disk.ledger.unsettled:
-            _note(goal, chosen, disk, wishes)
-            return tell_in_step(context.output, len(world.plan.actions), world.plan.unselected)
-    return _act(context, goal, chosen, disk, allowance, wishes)
 
 
-def _act(
-    context: Context,
-    goal: Goal,
-    chosen: Chosen,
-    disk: Disk,
-    allowance: Allowance,
-    wishes: Wishes,
-) -> int:
+def _unprotected(wishes: Wishes, disk: Disk, goal: Goal) -> frozenset[SafePath]:
+    if not wishes.unprotect:
+        return frozenset()
+    from civsync.cli.protection import find_protected
+
+    return find_protected(wishes.unprotect, disk, goal.lock)
+
+
+def _is_settled(world: World, aim: Aim) -> bool:
+    return world.settled and not aim.disk.ledger.unsettled
+
+
+def _tell_settled(context: Context, aim: Aim, world: World, wishes: Wishes) -> int:
+    _note(aim, wishes)
+    files = len(world.plan.actions) - len(world.plan.protected)
+    return tell_in_step(context.output, files, world.plan.unselected)
+
+
+def _act(context: Context, aim: Aim, wishes: Wishes, witness: "Witness | None" = None) -> int:
     from civsync.cli.acting import Interrupted, Orders, act
     from civsync.engine.run import Manner
 
     orders = Orders(
-        goal=goal,
-        chosen=chosen,
-        disk=disk,
-        allowance=allowance,
+        goal=aim.goal,
+        chosen=aim.chosen,
+        disk=aim.disk,
+        allowance=aim.allowance,
         allow_prune=AllowPrune(wishes.allow_prune),
         hash_all=wishes.hash_all,
         min_speed=wishes.min_speed,
         empty_trash=wishes.empty_trash,
+        witness=witness,
         manner=Manner(
             jobs=wishes.jobs,
             connections=wishes.connections,
@@ -126,95 +231,89 @@ def _act(
         context.output.talk("interrupted; what was received is kept: run again to go on")
         return ending.status
     if ending.exit == ExitCode.OK:
-        _note(goal, chosen, disk, wishes)
-    return _tell(context.output, ending, chosen.left_out.files, time.monotonic() - began)
+        _note(aim, wishes)
+    seconds = time.monotonic() - began
+    return tell_outcome(context.output, ending, aim.chosen.left_out.files, seconds)
 
 
-def _note(goal: Goal, chosen: Chosen, disk: Disk, wishes: Wishes) -> None:
+def _note(aim: Aim, wishes: Wishes) -> None:
     """Note that planning again would find nothing to do, so that the next run need not.
 
     Without pruning something may be left to retire.
     """
-    if wishes.prune and goal.lock_sha256:
+    if wishes.prune and aim.goal.lock_sha256:
         note_settled(
-            disk.root,
-            goal.lock_sha256,
-            str(wishes.groups.over(goal.default_groups)),
-            files=len({file.path for _, file in chosen.lock.files()}),
-            unselected=chosen.left_out.files,
+            aim.disk.root,
+            aim.goal.lock_sha256,
+            str(aim.selection),
+            files=len({file.path for _, file in aim.chosen.lock.files()}),
+            unselected=aim.chosen.left_out.files,
             state_dir=state_dir(),
         )
 
 
-def _only_look(
-    context: Context,
-    goal: Goal,
-    chosen: Chosen,
-    disk: Disk,
-    allowance: Allowance,
-    wishes: Wishes,
-) -> int:
-    output = context.output
-    with choose_display(output) as display:
-        world = look(
-            chosen.lock,
-            disk.store,
-            disk.ledger,
+def _look(context: Context, aim: Aim, wishes: Wishes) -> World:
+    with choose_display(context.output) as display:
+        return look(
+            aim.chosen.lock,
+            aim.disk.store,
+            aim.disk.ledger,
             display,
-            allowance=allowance,
-            left_out=chosen.left_out,
+            allowance=aim.allowance,
+            left_out=aim.chosen.left_out,
             hash_all=wishes.hash_all,
         )
-    pending = bool(world.plan.pending) or goal.lock_changed
+
+
+def _only_look(context: Context, aim: Aim, wishes: Wishes) -> int:
+    output = context.output
+    world = _look(context, aim, wishes)
+    pending = bool(world.plan.pending) or aim.goal.lock_changed
     if output.choice.json:
         output.event(event_document(Planned(plan=world.plan)))
     else:
         for line in plan_lines(world.plan, output):
             output.data(line)
+    guard = _guard(world, wishes)
+    if wishes.plan_to is not None:
+        _store(context, aim, world, wishes, wishes.plan_to, guard)
     errors: list[CivsyncError] = [blocked.error for blocked in world.plan.blocked]
     if errors:
         return exit_of(errors)
-    try:
-        check_prune(world.plan, world.receipt, AllowPrune(wishes.allow_prune))
-    except SafetyError as guard:
+    if guard is not None:
         output.warn(f"sync would refuse this: {show(guard.message)}")
         output.hint(guard.hint)
     return ExitCode.PENDING if wishes.check and pending else ExitCode.OK
 
 
-def _tell(output: Output, outcome: "Outcome", unselected: Unselected, seconds: float) -> int:
-    if output.choice.json:
-        failed = [
-            {"path": path, "error": error_document(error)} for path, error in outcome.failures
-        ]
-        output.event(
-            {
-                "event": "finished",
-                "exit": int(outcome.exit),
-                "done": outcome.done,
-                "received": outcome.received,
-                "failed": failed,
-                "unselected": unselected.files,
-            }
-        )
-        return outcome.exit
-    for path, error in outcome.failures:
-        _tell_failure(output, path, error)
-    words = [f"{count:,} {VERBS.get(how, how)}" for how, count in outcome.done.items()]
-    cancelled = sum(error.code is Code.CANCELLED for _, error in outcome.failures)
-    if cancelled:
-        words.append(f"{cancelled:,} cancelled")
-    if len(outcome.failures) > cancelled:
-        words.append(output.paint(f"{len(outcome.failures) - cancelled:,} failed", "red"))
-    speed = ""
-    if outcome.received and seconds > 0:
-        speed = f", {size_text(outcome.received)} at {size_text(int(outcome.received / seconds))}/s"
-    if words:  # otherwise the plan has said that there is nothing to do
-        output.talk(f"{', '.join(words)} in {duration_text(seconds)}{speed}")
-    return outcome.exit
+def _guard(world: World, wishes: Wishes) -> SafetyError | None:
+    try:
+        check_prune(world.plan, world.receipt, AllowPrune(wishes.allow_prune))
+    except SafetyError as guard:
+        return guard
+    return None
 
 
-def _tell_failure(output: Output, path: SafePath, error: CivsyncError) -> None:
-    label = output.paint("error:", "red", "bold")
-    output.warn_line(f"{label} {show(path)}: {show(error.message)} [{error.code}]")
-    output.hint(error.hint, indent="  ")
+def _store(
+    context: Context,
+    aim: Aim,
+    world: World,
+    wishes: Wishes,
+    path: Path,
+    guard: SafetyError | None,
+) -> None:
+    """Write the plan down. Raises SafetyError prune-guard: that one would be refused later."""
+    from civsync.cli.saved_plans import store_plan
+    from civsync.decide.witness import steps_of
+
+    if guard is not None:
+        raise guard
+    saved = SavedPlan(
+        root=str(aim.disk.root.path),
+        root_id=aim.disk.root.root_id,
+        lock_sha256=aim.goal.lock_sha256,
+        terms=wishes.terms(aim.selection, aim.allowance.unprotect),
+        steps=steps_of(world.plan, world.inventory),
+    )
+    store_plan(path, saved)
+    context.output.talk(f"Wrote {show(str(path))}")

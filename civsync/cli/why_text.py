@@ -74,6 +74,8 @@ def why_lines(
         yield _row("groups", ", ".join(locked.groups))
     if locked.priority:
         yield _row("priority", str(locked.priority))
+    if locked.protect is not None:
+        yield _row("protect", "true" if locked.protect else "false")
     if asked is not None and asked.hold is not None:
         yield _row("held", asked.hold or "without a reason")
     if locked.gone:

@@ -54,7 +54,10 @@ Inventory = Mapping[SafePath, Sight]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """One file that civsync placed or adopted, and what it was when that happened."""
+    """One file that civsync placed or adopted, and what it was when that happened.
+
+    With `protect` no sync takes it away, also when its entry is gone.
+    """
 
     path: SafePath
     sha256: str
@@ -64,6 +67,7 @@ class Owned:
     version_id: int = 0
     file_id: int = 0
     blake3: str | None = None
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

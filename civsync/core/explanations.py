@@ -174,6 +174,11 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Upgrade civsync.",
             "civsync.lock was written by a newer civsync in a format that this one cannot read.",
         ),
+        Code.PLAN_INVALID: _user(
+            "Write the plan anew: `civsync sync --plan FILE`.",
+            "The file is no plan that civsync wrote, or somebody changed it since. A plan is what"
+            " was looked at and agreed to, so one with a changed byte is worth nothing.",
+        ),
         Code.CONFIG_INVALID: _user(
             "Correct the setting named.",
             "An environment variable or a setting has a value that makes no sense.",
@@ -370,10 +375,20 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "Where a selected file belongs there is one of another model, whose groups this run"
             " leaves alone. What a selection leaves out is not replaced.",
         ),
+        Code.PROTECTED_FILE: _safety(
+            "Say `protect: false` in its entry, or name it: `civsync sync --unprotect PATH`.",
+            "Where a locked file belongs there is one that an entry protected. No sync replaces or"
+            " moves it, also when that entry is gone from the manifest.",
+        ),
         Code.PRUNE_GUARD: _safety(
             "Look at the list; then run `civsync sync --allow-prune N` (or --no-prune to keep).",
             "More files would be retired than a usual edit explains: above ten and a quarter of"
             " what civsync placed, or all of it. An emptied manifest must not empty a library.",
+        ),
+        Code.PLAN_STALE: _safety(
+            "Look at a new plan: `civsync sync --plan FILE`, or `civsync sync --dry-run`.",
+            "A saved plan is carried out only as it stands in its file. Since it was written the"
+            " lock, the root or a file on disk became another one, so nothing was changed.",
         ),
         Code.SEARCH_EMPTY: _safety(
             "Check the filters; if the search is right, remove it or try again later.",

@@ -145,6 +145,9 @@ SPACE_MARGIN_BYTES: Final = 64 * MIB
 DEFAULT_JOBS: Final = 4
 MAX_JOBS: Final = 64
 
+MAX_WAIT_S: Final = 7 * 24 * 3600
+"""How long one may wait for another civsync that holds a root: nobody waits longer than a week."""
+
 DEFAULT_CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 64
 """Bodies that are received at once in all; each has a thread and a buffer of CHUNK_BYTES."""

@@ -80,15 +80,17 @@ class Waiting:
 class LockedEntry:
     """One entry of the manifest, resolved. `request` is `describe_request` of it.
 
-    `groups` are sorted. `priority` orders downloads, greatest first. `gone` is set by an
-    upgrade that found the model nowhere; its files stay wanted. `waiting` are versions that
-    will be free later, in the order of their ids.
+    `groups` are sorted. `priority` orders downloads, greatest first. `protect` says that no
+    sync may take the files away, or that it may again; None leaves that as it is. `gone` is
+    set by an upgrade that found the model nowhere; its files stay wanted. `waiting` are
+    versions that will be free later, in the order of their ids.
     """
 
     key: str
     request: Mapping[str, str]
     groups: tuple[str, ...] = ()
     priority: int = 0
+    protect: bool | None = None
     gone: bool = False
     waiting: tuple[Waiting, ...] = ()
     files: tuple[LockedFile, ...] = ()

@@ -54,6 +54,7 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             " that had waited in trash was deleted for good. The oldest goes first, and never one"
             " that the lock wants."
         ),
+        "waiting": "Another civsync holds the root, and --wait says to wait for its end.",
         "token-withheld": ("The API address is not encrypted, so the API key is not sent there."),
     }
 )

@@ -24,10 +24,14 @@ class Want:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """The right bytes, ours. `stamp` is new where the file was touched but not changed."""
+    """The right bytes, ours. `stamp` is new where the file was touched but not changed.
+
+    So is `protect`, where the entry says another thing than the receipt.
+    """
 
     want: Want
     stamp: Stamp | None = None
+    protect: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +44,10 @@ class Satisfied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """Nothing is there: get the bytes and publish them."""
+    """Nothing is there: get the bytes and publish them. `protect` is for the receipt."""
 
     want: Want
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,7 @@ class Move:
 
     want: Want
     source: Owned
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,7 @@ class Replace:
     old: Stamp
     old_sha256: str
     modified: bool = False
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Protected:
+    """Ours, unchanged, wanted no more, and protected: it stays where it is, and stays ours."""
+
+    owned: Owned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
     """Nothing safe can be done for this file; `error` says why and what helps."""
 
@@ -95,7 +109,7 @@ class Blocked:
     error: CivsyncError
 
 
-Action = Keep | Satisfied | Fetch | Move | Replace | Retire | Release | Blocked
+Action = Keep | Satisfied | Fetch | Move | Replace | Retire | Release | Protected | Blocked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +136,11 @@ class Plan:
     def retires(self) -> tuple[Retire, ...]:
         """The files that leave the tree."""
         return tuple(a for a in self.actions if isinstance(a, Retire))
+
+    @property
+    def protected(self) -> tuple[Protected, ...]:
+        """What nothing wants any more, and stays all the same."""
+        return tuple(a for a in self.actions if isinstance(a, Protected))
 
     @property
     def blocked(self) -> tuple[Blocked, ...]:

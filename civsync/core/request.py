@@ -184,7 +184,8 @@ class Layout:
 class Entry:
     """One item under `models:` or `searches:`. `key` names it in the lock and in messages.
 
-    `groups` are sorted; an entry without any is always selected.
+    `groups` are sorted; an entry without any is always selected. `protect` None leaves the
+    files as protected as they are.
     """
 
     key: str
@@ -192,6 +193,7 @@ class Entry:
     placement: Placement = Placement()
     groups: tuple[str, ...] = ()
     priority: int = 0
+    protect: bool | None = None
     hold: str | None = None
     place: Place
 

@@ -262,6 +262,7 @@ _OF_ENTRY: Final[Mapping[str, Callable[[LockedEntry], str]]] = MappingProxyType(
         "waiting": _waiting,
         "groups": lambda entry: ", ".join(entry.groups),
         "priority": lambda entry: str(entry.priority),
+        "protect": lambda entry: "" if entry.protect is None else str(entry.protect).lower(),
     }
 )
 

@@ -5,7 +5,7 @@ what civsync placed for it, wherever that lies. Its files are never fetched, mov
 replaced or retired; those that are not there are not missed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -24,6 +24,8 @@ class LeftOut:
 
     `paths` are those that no selected entry wants, `contents` the SHA-256 of what belongs
     there; `shared` are the contents that a selected entry wants at the same path as well.
+    `protection` is what entries say of that, by their keys; `protected_paths` are those of
+    files that they protect, also where a selected entry wants them too.
     """
 
     files: Unselected = field(default_factory=Unselected)
@@ -35,6 +37,8 @@ class LeftOut:
     selected_entries: frozenset[str] = frozenset()
     selected_models: frozenset[int] = frozenset()
     selected_contents: frozenset[str] = frozenset()
+    protection: Mapping[str, bool] = field(default_factory=dict)
+    protected_paths: frozenset[SafePath] = frozenset()
 
     def claims(self, owned: Owned) -> bool:
         """Tell whether an owned file, at a path that nothing selected wants, is left alone.
@@ -100,6 +104,8 @@ def choose(lock: Lock, selection: Selection) -> Chosen:
             selected_entries=frozenset(entry.key for entry in taken),
             selected_models=frozenset(file.model_id for file in files),
             selected_contents=frozenset(file.sha256 for file in files),
+            protection={e.key: e.protect for e in rest if e.protect is not None},
+            protected_paths=frozenset(f.path for e in rest if e.protect for f in e.files),
         ),
     )
 

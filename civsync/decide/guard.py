@@ -30,7 +30,8 @@ def check_prune(plan: Plan, receipt: Receipt, allowed: AllowPrune) -> None:
     dropped = [action.owned for action in plan.retires if not action.replaced]
     if not dropped or allowed.count is None or len(dropped) <= allowed.count:
         return
-    owned = len(receipt.owned)
+    # Nor must what stays because it is protected.
+    owned = len(receipt.owned) - len(plan.protected)
     # What is gone from the disk already must not make an emptied manifest look like an edit.
     released = sum(isinstance(action, Release) for action in plan.actions)
     everything = len(dropped) + released == owned

@@ -1,12 +1,12 @@
 """What civsync owns at paths where the lock wants nothing any more, or nothing selected.
 
 Such a file may be just what the lock wants elsewhere, or, on a disk that folds case or
-normalizes, the wanted file itself under its old spelling. Each is given out once; what a
-selection of groups leaves alone never is. What becomes of the others is decided in
-`civsync.decide.plan`.
+normalizes, the wanted file itself under its old spelling. Each is given out once; what is
+protected, or left alone by a selection of groups, never is. What becomes of the others is
+decided in `civsync.decide.plan`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from civsync.core.disk import Inventory, Owned, Receipt, Regular, Sight, Stamp
@@ -34,6 +34,7 @@ class Leftovers:
         inventory: Inventory,
         receipt: Receipt,
         left_out: LeftOut,
+        protected: Container[SafePath] = (),
     ) -> None:
         left = sorted(receipt.owned.keys() - wants.keys())
         self._left = {path: receipt.owned[path] for path in left}
@@ -57,7 +58,7 @@ class Leftovers:
             seen = replace(owned, stamp=sight.stamp)
             if self.is_another_spelling(path, sight):
                 self._by_spelling[collision_key(path)] = seen
-            elif path not in self._alone:
+            elif path not in self._alone and path not in protected:
                 self._by_content.setdefault(owned.sha256, []).append(seen)
 
     def take(self, sha256: str) -> Owned | None:

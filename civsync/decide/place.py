@@ -35,8 +35,8 @@ _ROUNDS = 10
 def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:
     """Return `entries` in the order of their keys, placed as `manifest` says.
 
-    That is paths, priority and groups. What an entry and a search both want goes where the
-    entry wants it, and what two searches find goes where the first one wants it.
+    That is paths, priority, groups and protection. What an entry and a search both want goes
+    where the entry wants it, and what two searches find goes where the first one wants it.
 
     Entries that the manifest does not know are left out. Raises UserError lock-invalid if
     one file id has two contents.
@@ -80,10 +80,20 @@ def directory_template(
 def _moved(locked: LockedEntry, sites: Sequence["_Site"], entry: Entry) -> LockedEntry:
     """Return `locked` with the paths of `sites` and what `entry` says; itself, if all is so."""
     placed = (entry.priority, entry.groups) == (locked.priority, locked.groups)
-    if placed and all(site.path == site.file.path for site in sites):
+    if (
+        placed
+        and entry.protect is locked.protect
+        and all(site.path == site.file.path for site in sites)
+    ):
         return locked
     files = tuple(replace(site.file, path=site.path) for site in sites)
-    return replace(locked, priority=entry.priority, groups=entry.groups, files=files)
+    return replace(
+        locked,
+        priority=entry.priority,
+        groups=entry.groups,
+        protect=entry.protect,
+        files=files,
+    )
 
 
 def _gather(known: Sequence[LockedEntry], sites: Sequence[Sequence["_Site"]]) -> None:

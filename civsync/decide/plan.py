@@ -31,6 +31,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -53,25 +54,33 @@ class Allowance:
 
     `prune_unselected` gives up what a selection of groups leaves out as if the lock did not
     have it. `hashes_to_come` is for a mere look: what has no hash would be downloaded to
-    record it.
+    record it. `unprotect` are files that the user named, whose protection ends.
     """
 
     force_modified: bool = False
     prune: bool = True
     prune_unselected: bool = False
     hashes_to_come: bool = False
+    unprotect: frozenset[SafePath] = frozenset()
 
 
 def wanted_files(lock: Lock) -> dict[SafePath, Want]:
     """Return the lock by path. The same file wanted by two entries counts once.
 
-    It is that of the entry with the greater priority, or of the first one.
+    It is that of the entry with the greater priority, or of the first one; it is protected if
+    any of them says so.
     """
     wants: dict[SafePath, Want] = {}
     for entry, file in lock.files():
         known = wants.get(file.path)
-        if known is None or entry.priority > known.entry.priority:
+        if known is None:
             wants[file.path] = Want(entry=entry, file=file)
+            continue
+        first = entry if entry.priority > known.entry.priority else known.entry
+        said = {entry.protect, known.entry.protect} - {None}
+        protect = any(said) if said else None
+        first = first if first.protect is protect else replace(first, protect=protect)
+        wants[file.path] = Want(entry=first, file=file if first.key == entry.key else known.file)
     return wants
 
 
@@ -138,16 +147,24 @@ def make_plan(
 
     `inventory` must hold every path of `paths_of_interest`; a regular file without a
     digest there counts as having some other content. `left_out` goes with a `lock` of
-    selected entries alone (`civsync.decide.groups.choose`).
+    selected entries alone (`civsync.decide.groups.choose`). What entries say of protection
+    is in the `receipt` already (`civsync.decide.protection`).
     """
     allowance = allowance or Allowance()
     wants = wanted_files(lock)
+    protected = frozenset(path for path, owned in receipt.owned.items() if owned.protect)
     leftovers = Leftovers(
-        wants, inventory, receipt, NOTHING if allowance.prune_unselected else left_out
+        wants, inventory, receipt, NOTHING if allowance.prune_unselected else left_out, protected
     )
-    actions = [
-        _for_wanted(wants[path], inventory, receipt, allowance, leftovers) for path in sorted(wants)
-    ]
+    seen = _Seen(
+        inventory=inventory,
+        receipt=receipt,
+        allowance=allowance,
+        leftovers=leftovers,
+        protected=protected,
+        left_out=left_out,
+    )
+    actions = [_for_wanted(wants[path], seen) for path in sorted(wants)]
     for owned in leftovers.remaining():
         sight = inventory.get(owned.path, Absent())
         if leftovers.is_left_alone(owned):
@@ -162,28 +179,44 @@ def make_plan(
         if isinstance(action, Retire) and left_out.claims(owned):
             # The guard counts it: no new version takes its place.
             action = replace(action, replaced=False, unselected=True)
+        if isinstance(action, Retire) and owned.path in protected:
+            action = Protected(owned=action.owned)
         if action is not None:
             actions.append(action)
     return Plan(actions=tuple(actions), unselected=left_out.files)
 
 
-def _for_wanted(
-    want: Want,
-    inventory: Inventory,
-    receipt: Receipt,
-    allowance: Allowance,
-    leftovers: Leftovers,
-) -> Action:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """All that decides what becomes of a wanted path."""
+
+    inventory: Inventory
+    receipt: Receipt
+    allowance: Allowance
+    leftovers: Leftovers
+    protected: frozenset[SafePath]
+    left_out: LeftOut
+
+    def protects(self, want: Want) -> bool:
+        """Tell whether what is placed for `want` is protected: by it, by others, or before."""
+        others = want.path in self.protected or want.path in self.left_out.protected_paths
+        return bool(want.entry.protect) or others
+
+
+def _for_wanted(want: Want, seen: _Seen) -> Action:
     path = want.path
     if not want.file.sha256:
-        if allowance.hashes_to_come:
+        if seen.allowance.hashes_to_come:
             return Fetch(want=want)
         return Blocked(want=want, error=_unverified(path))
-    sight = inventory.get(path, Absent())
+    sight = seen.inventory.get(path, Absent())
     match sight:
         case Absent():
-            source = leftovers.take(want.file.sha256)
-            return Move(want=want, source=source) if source else Fetch(want=want)
+            source = seen.leftovers.take(want.file.sha256)
+            protect = seen.protects(want)
+            if source is None:
+                return Fetch(want=want, protect=protect)
+            return Move(want=want, source=source, protect=protect)
         case Linked(at=at, kind=kind):
             return Blocked(want=want, error=_linked(path, at, kind))
         case Obstacle(kind=kind):
@@ -194,48 +227,58 @@ def _for_wanted(
             )
             return Blocked(want=want, error=error)
         case Regular():
-            return _for_regular(want, sight, receipt, allowance, leftovers)
+            return _for_regular(want, sight, seen)
         case _:
             assert_never(sight)
 
 
-def _for_regular(
-    want: Want,
-    sight: Regular,
-    receipt: Receipt,
-    allowance: Allowance,
-    leftovers: Leftovers,
-) -> Action:
+def _for_regular(want: Want, sight: Regular, seen: _Seen) -> Action:
     path, file = want.path, want.file
-    owned = receipt.owned.get(path)
+    owned = seen.receipt.owned.get(path)
     if owned is not None:
         content = content_of(sight, owned.stamp, owned.sha256)
         if content == file.sha256:
-            touched = owned.stamp != sight.stamp or owned.sha256 != file.sha256
-            return Keep(want=want, stamp=sight.stamp if touched else None)
-        if leftovers.holds_back(owned, want):
+            return _keep(want, sight, owned, protect=seen.protects(want))
+        if seen.leftovers.holds_back(owned, want):
             return Blocked(want=want, error=_unselected(owned))
-        if content == owned.sha256:
-            return Replace(want=want, old=sight.stamp, old_sha256=owned.sha256)
-        if allowance.force_modified:
-            return Replace(
-                want=want, old=sight.stamp, old_sha256=content or "unknown", modified=True
-            )
-        return Blocked(want=want, error=_modified(path))
-    ours = leftovers.take_spelling(path, sight)
+        modified = content != owned.sha256
+        if modified and not seen.allowance.force_modified:
+            return Blocked(want=want, error=_modified(path))
+        if path in seen.protected:
+            return Blocked(want=want, error=_protected_file(owned))
+        return Replace(
+            want=want,
+            old=sight.stamp,
+            old_sha256=content or "unknown",
+            modified=modified,
+            protect=seen.protects(want),
+        )
+    ours = seen.leftovers.take_spelling(path, sight)
     if ours is not None:
-        if leftovers.holds_back(ours, want):
+        if seen.leftovers.holds_back(ours, want):
             return Blocked(want=want, error=_unselected(ours))
+        if ours.path in seen.protected:
+            return Blocked(want=want, error=_protected_file(ours))
+        protect = seen.protects(want)
         if ours.sha256 == file.sha256:
-            return Move(want=want, source=ours)
+            return Move(want=want, source=ours, protect=protect)
         # It stays ours under the old name until the next look, so that an interrupted
         # replacement loses nothing.
-        return Replace(want=want, old=sight.stamp, old_sha256=ours.sha256)
-    known = receipt.known.get(path)
+        return Replace(want=want, old=sight.stamp, old_sha256=ours.sha256, protect=protect)
+    known = seen.receipt.known.get(path)
     content = content_of(sight, known.stamp, known.sha256) if known else sight.sha256
     if content == file.sha256:
         return Satisfied(want=want, stamp=sight.stamp)
     return Blocked(want=want, error=_foreign(want, sight))
+
+
+def _keep(want: Want, sight: Regular, owned: Owned, *, protect: bool) -> Keep:
+    touched = owned.stamp != sight.stamp or owned.sha256 != want.file.sha256
+    return Keep(
+        want=want,
+        stamp=sight.stamp if touched else None,
+        protect=protect if protect is not owned.protect else None,
+    )
 
 
 def _for_unwanted(
@@ -284,6 +327,15 @@ def _unselected(owned: Owned) -> CivsyncError:
     return SafetyError(
         Code.UNSELECTED_FILE,
         f"a file of {owned.entry}, whose groups are not selected, is in the way",
+        subject=owned.path,
+        data={"entry": owned.entry},
+    )
+
+
+def _protected_file(owned: Owned) -> CivsyncError:
+    return SafetyError(
+        Code.PROTECTED_FILE,
+        "the lock wants this file moved or replaced, and it is protected",
         subject=owned.path,
         data={"entry": owned.entry},
     )

@@ -121,4 +121,10 @@ def _moved(manifest: Manifest, entries: Iterable[LockedEntry]) -> Iterable[Stale
             keys.append(("priority", str(old.priority), str(placed.priority)))
         if placed.groups != old.groups:
             keys.append(("groups", ", ".join(old.groups), ", ".join(placed.groups)))
+        if placed.protect is not old.protect:
+            keys.append(("protect", _flag(old.protect), _flag(placed.protect)))
         yield Stale(entry_key=placed.key, reason=Reason.MOVED, keys=tuple(keys))
+
+
+def _flag(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()

@@ -83,5 +83,6 @@ def _essence(entry: LockedEntry) -> LockedEntry:
         entry,
         groups=(),
         priority=0,
+        protect=None,
         files=tuple(replace(file, path=_NOWHERE) for file in files),
     )

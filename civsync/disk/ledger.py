@@ -132,6 +132,7 @@ class DiskLedger:
             version_id=intent.version_id,
             file_id=intent.file_id,
             blake3=digests.blake3,
+            protect=intent.protect,
         )
         known = {key: each for key, each in receipt.known.items() if key != path}
         return Receipt(root_id=receipt.root_id, owned={**receipt.owned, path: ours}, known=known)

@@ -9,9 +9,10 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from civsync.core.codes import Code
@@ -24,24 +25,32 @@ from civsync.disk.root import CONTROL, Root
 from civsync.documents.json_codec import CodecError, decode, encode
 
 _LOCK: Final = "lock"
-_POLL_S: Final = 0.1
+POLL_S: Final = 0.1
 """How often a waiting civsync looks again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a root, for people."""
+    """Who holds a root, for people. `since` is in seconds of the epoch, 0 where nobody said."""
 
     pid: int
     host: str
     command: str = ""
+    since: int = 0
 
 
 @contextmanager
-def hold_root(root: Root, *, wait_s: float = 0, command: str = "") -> Iterator[bool]:
+def hold_root(
+    root: Root,
+    *,
+    wait_s: float = 0,
+    command: str = "",
+    waiting: Callable[[DiskError], None] | None = None,
+) -> Iterator[bool]:
     """Hold an established root; the value tells whether a lock really protects it.
 
-    Waits up to `wait_s` seconds. Raises DiskError root-busy, naming the holder.
+    Waits up to `wait_s` seconds; `waiting` is then told once what it waits for. Raises
+    DiskError root-busy, naming the holder.
     """
     place = f"{CONTROL}/{_LOCK}"
     with faults_of("open", place), root.beneath.folder(CONTROL, make=True) as folder:
@@ -49,9 +58,17 @@ def hold_root(root: Root, *, wait_s: float = 0, command: str = "") -> Iterator[b
     held = False
     try:
         with faults_of("lock", place):
-            held = _wait(fd, wait_s)
+            held = _wait(fd, wait_s, waiting)
         if held:
-            _note(fd, Holder(pid=os.getpid(), host=platform.node(), command=command))
+            _note(
+                fd,
+                Holder(
+                    pid=os.getpid(),
+                    host=platform.node(),
+                    command=command,
+                    since=int(time.time()),
+                ),
+            )
         yield held
     finally:
         if held:
@@ -60,12 +77,15 @@ def hold_root(root: Root, *, wait_s: float = 0, command: str = "") -> Iterator[b
         os.close(fd)
 
 
-def _wait(fd: int, wait_s: float) -> bool:
+def _wait(fd: int, wait_s: float, waiting: Callable[[DiskError], None] | None) -> bool:
     deadline = time.monotonic() + wait_s
     while (held := try_lock(fd)) is False:
         if time.monotonic() >= deadline:
             raise _busy(_holder(fd))
-        time.sleep(_POLL_S)
+        if waiting is not None:
+            waiting(_busy(_holder(fd)))
+            waiting = None
+        time.sleep(POLL_S)
     return bool(held)
 
 
@@ -88,8 +108,25 @@ def _busy(holder: Holder | None) -> DiskError:
     if holder is None:
         return DiskError(Code.ROOT_BUSY, "another civsync holds this root")
     command = f"`{shown(holder.command)}`" if holder.command else "another civsync"
+    since = _since(holder)
     return DiskError(
         Code.ROOT_BUSY,
-        f"{command} holds this root (process {holder.pid} on {shown(holder.host)})",
-        data={"pid": holder.pid, "host": shown(holder.host), "command": shown(holder.command)},
+        f"{command} holds this root (process {holder.pid} on {shown(holder.host)}"
+        f"{f', since {since:%Y-%m-%d %H:%M:%S}' if since else ''})",
+        data={
+            "pid": holder.pid,
+            "host": shown(holder.host),
+            "command": shown(holder.command),
+            "since": since.isoformat() if since else None,
+        },
     )
+
+
+def _since(holder: Holder) -> datetime | None:
+    """Return when the holder began, in the local time zone; None for no time that there is."""
+    if holder.since <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(holder.since, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None

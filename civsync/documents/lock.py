@@ -53,6 +53,7 @@ class _Entry:
     request: Mapping[str, str]
     groups: tuple[str, ...]
     priority: int
+    protect: bool | None
     gone: bool
     waiting: tuple[Waiting, ...]
     files: tuple[LockedFile, ...]
@@ -140,6 +141,7 @@ def _entry(entry: LockedEntry) -> _Entry:
         request=entry.request,
         groups=entry.groups,
         priority=entry.priority,
+        protect=entry.protect,
         gone=entry.gone,
         waiting=entry.waiting,
         files=_by_path(entry),

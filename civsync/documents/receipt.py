@@ -17,7 +17,10 @@ from civsync.core.names import SafePath, UnsafePathError, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 
 SCHEMA: Final = "civsync.receipt"
-VERSION: Final = 1
+VERSION: Final = 2
+PLAIN_VERSION: Final = 1
+"""Of a receipt that protects nothing. One that does must not be read by a civsync that would
+take such files away."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -93,7 +96,9 @@ def write_receipt(receipt: Receipt) -> bytes:
     """Return the text of `receipt`, sorted by path."""
     document = _Document(
         schema=SCHEMA,
-        schema_version=VERSION,
+        schema_version=VERSION
+        if any(owned.protect for owned in receipt.owned.values())
+        else PLAIN_VERSION,
         root_id=receipt.root_id,
         owned=tuple(receipt.owned[path] for path in sorted(receipt.owned)),
         known=receipt.known,
@@ -110,7 +115,7 @@ def read_receipt(data: bytes, name: str) -> Receipt:
         document = decode(data, _Document)
     except CodecError as error:
         _explain(data, name, error)
-    if document.schema != SCHEMA or document.schema_version != VERSION:
+    if document.schema != SCHEMA or document.schema_version not in (PLAIN_VERSION, VERSION):
         _explain(data, name, None)
     owned = {each.path: each for each in document.owned}
     if len(owned) != len(document.owned):

@@ -48,6 +48,7 @@ class Terms:
     placement: Placement = field(default_factory=Placement)
     groups: tuple[str, ...] = ()
     priority: int = 0
+    protect: bool | None = None
     hold: str | None = None
 
     def entry(
@@ -77,6 +78,7 @@ class Terms:
             placement=self.placement,
             groups=self.groups,
             priority=self.priority,
+            protect=self.protect,
             hold=self.hold,
             place=place,
         )
@@ -110,6 +112,7 @@ def read_terms(node: Mapping, key: str, defaults: Defaults, findings: Findings) 
         ),
         groups=distinct(texts_of(node.get("groups"))),
         priority=integer_of(node.get("priority")) or 0,
+        protect=flag_of(node.get("protect")),
         hold=_hold(node.get("hold")),
     )
 

@@ -249,6 +249,7 @@ class Fetcher:
             model_id=want.file.model_id,
             version_id=want.file.version_id,
             file_id=want.file.file_id,
+            protect=action.protect,
         )
         out = self._out
         out.ledger.intend(owned)

@@ -94,7 +94,7 @@ def _restore_one(
             ledger.released(path)
         trash.restore(trashed, path, expected=stamp)
     else:
-        mine = _owned(want, digests)
+        mine = _owned(want, digests, owned.get(path))
         ledger.intend(mine)
         try:
             mine = replace(mine, stamp=trash.restore(trashed, path, expected=stamp))
@@ -109,7 +109,10 @@ def _restore_one(
     return restored, replace(receipt, owned=owned, known=known)
 
 
-def _owned(want: Want, digests: Digests) -> Owned:
+def _owned(want: Want, digests: Digests, before: Owned | None) -> Owned:
+    protect = want.entry.protect
+    if protect is None:
+        protect = before is not None and before.protect
     return Owned(
         path=want.path,
         sha256=digests.sha256,
@@ -119,4 +122,5 @@ def _owned(want: Want, digests: Digests) -> Owned:
         model_id=want.file.model_id,
         version_id=want.file.version_id,
         file_id=want.file.file_id,
+        protect=protect,
     )

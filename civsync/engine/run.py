@@ -25,6 +25,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -166,6 +167,8 @@ class _Run:
             match action:
                 case Keep():
                     self._refresh(action)
+                case Protected(owned=owned):
+                    self._owned[owned.path] = owned
                 case Satisfied():
                     file = action.want.file
                     self._known[file.path] = Known(sha256=file.sha256, stamp=action.stamp)
@@ -227,11 +230,13 @@ class _Run:
         return Receipt(root_id=self._root_id, owned=self._owned, known=self._known)
 
     def _refresh(self, action: Keep) -> None:
-        if action.stamp is None:
-            return
         file = action.want.file
         mine = self._owned[file.path]
-        self._owned[file.path] = replace(mine, sha256=file.sha256, stamp=action.stamp)
+        if action.stamp is not None:
+            mine = replace(mine, sha256=file.sha256, stamp=action.stamp)
+        if action.protect is not None:
+            mine = replace(mine, protect=action.protect)
+        self._owned[file.path] = mine
 
     def _release(self, action: Release) -> None:
         path = action.owned.path
@@ -250,6 +255,7 @@ class _Run:
             model_id=file.model_id,
             version_id=file.version_id,
             file_id=file.file_id,
+            protect=action.protect,
         )
         await run_sync(self._out.ledger.intend, moved)
         stamp = await run_sync(

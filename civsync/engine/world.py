@@ -14,7 +14,7 @@ from civsync.core.events import Hashing
 from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
-from civsync.core.plan import Action, Keep, Plan, Satisfied
+from civsync.core.plan import Action, Keep, Plan, Protected, Satisfied
 from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.plan import (
     Allowance,
@@ -24,6 +24,7 @@ from civsync.decide.plan import (
     recognize,
     wanted_files,
 )
+from civsync.decide.protection import with_protection
 from civsync.ports import Ledger, Reporter, Store
 
 
@@ -31,8 +32,8 @@ from civsync.ports import Ledger, Reporter, Store
 class World:
     """One look at a root.
 
-    `receipt` has worked into it what this look learned of contents; `learned` says whether
-    that is anything new, worth writing down.
+    `receipt` has worked into it what this look learned of contents, and what is protected;
+    `learned` says whether that is anything new, worth writing down.
     """
 
     receipt: Receipt
@@ -47,8 +48,10 @@ class World:
 
     def _is_news(self, action: Action) -> bool:
         match action:
-            case Keep(stamp=stamp):
-                return stamp is not None
+            case Keep(stamp=stamp, protect=protect):
+                return stamp is not None or protect is not None
+            case Protected(owned=owned):
+                return self.receipt.owned.get(owned.path) != owned
             case Satisfied(want=want, stamp=stamp):
                 known = self.receipt.known.get(want.path)
                 return known is None or known.stamp != stamp
@@ -98,12 +101,13 @@ def conclude(
     lost = [path for path in known.keys() & left_out.paths if not _has_content(complete, path)]
     for path in {*lost, *(path for path in known if path not in complete)}:
         del known[path]
-    told = replace(receipt, owned=owned, known=known)
+    read = replace(receipt, owned=owned, known=known)
+    told = with_protection(read, lock, left_out, allowance.unprotect if allowance else ())
     return World(
         receipt=told,
         inventory=complete,
         plan=make_plan(lock, complete, told, allowance, left_out),
-        learned=bool(contents or lost) and told != receipt,
+        learned=bool(contents or lost or told is not read) and told != receipt,
     )
 
 

@@ -1,5 +1,6 @@
 """`civsync status`: offline, quick, and honest about what changed since civsync wrote it."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,17 +91,22 @@ def test_a_changed_time_alone_is_read_again_and_found_unchanged(project: Project
 
 
 @pytest.mark.parametrize(
-    ("change", "word", "next_action"),
+    ("change", "word", "next_action", "then"),
     [
-        pytest.param("modify", "modified", "blocked", id="modified"),
-        pytest.param("delete", "deleted", "fetch", id="deleted"),
         pytest.param(
-            "directory", "replaced by something that is no file", "blocked", id="a directory"
+            *("modify", "modified", "blocked", "refuses to touch it [modified-file]"),
+            id="modified",
+        ),
+        pytest.param("delete", "deleted", "fetch", "puts it there again", id="deleted"),
+        pytest.param(
+            *("directory", "replaced by something that is no file", "blocked"),
+            "refuses to touch it [obstacle]",
+            id="a directory",
         ),
     ],
 )
 def test_what_was_changed_since_civsync_wrote_it_is_shown(
-    project: Project, change: str, word: str, next_action: str
+    project: Project, change: str, word: str, next_action: str, then: str
 ) -> None:
     path = project.root / STYLE
     if change == "modify":
@@ -112,13 +118,19 @@ def test_what_was_changed_since_civsync_wrote_it_is_shown(
     ran = project.call("status")
     assert ran.status == 0
     assert "Changed since civsync wrote it (1 file):" in ran.out
-    assert f"  {STYLE}  ({word})" in ran.out
+    assert f"  {STYLE}  ({word}); the next sync {then}\n" in ran.out
     assert "Next sync:" in ran.out
     shown = project.call("status", "--json", "--exit-code")
     assert faults(shown.json) == []
     assert shown.json["changed_by_hand"] == {STYLE: word}
     actions = {action["path"]: action["action"] for action in shown.json["actions"]}
     assert actions == {STYLE: next_action, GARDEN: "keep"}
+    (file,) = shown.json["files"]
+    assert (file["path"], file["changed_by_hand"], file["next"]) == (STYLE, word, next_action)
+    assert file["written"] == file["wanted"]
+    there = path.is_file()
+    assert file["on_disk"]["size"] == (path.stat().st_size if there else None)
+    assert (file["on_disk"]["sha256"] != file["written"]["sha256"]) or not there
     assert shown.status == 2
 
 
@@ -196,3 +208,36 @@ def test_edits_that_need_no_answer_are_planned_as_the_next_sync_will_do_them(
     planned = {each["action"] for each in project.call("status", "--json").json["actions"]}
     assert planned == {"move"}
     assert project.call("verify").status == 0  # what is locked is still where it was
+
+
+def test_three_states_give_both_differences_of_each_file(project: Project) -> None:
+    """Changed by hand, and wanted otherwise by the lock: one does not hide the other."""
+    (project.root / GARDEN).write_bytes(b"mine")
+    foreign = project.root / "loras/gravel_ambience.safetensors"
+    foreign.write_bytes(b"somebody's")
+    project.write(f"model: {THEATRE}")
+    assert project.call("lock", "--check").status == 3
+    shown = project.call("status", "--json").json
+    assert faults(shown) == []
+    (file,) = shown["files"]
+    assert file["path"] == GARDEN
+    assert file["written"]["size"] != file["on_disk"]["size"] == 4
+    assert (file["wanted"], file["changed_by_hand"], file["next"]) == (None, "modified", "release")
+    assert f"  {GARDEN}  (modified); the next sync lets go of it\n" in project.call("status").out
+    assert project.call("sync").status == 0
+    assert project.call("status", "--json").json["files"] == []
+    assert (project.root / GARDEN).read_bytes() == b"mine"
+
+
+def test_a_file_put_right_by_hand_is_told_as_that(project: Project) -> None:
+    """It is not what civsync wrote, and it is what the lock wants."""
+    whole = (project.root / STYLE).read_bytes()
+    receipt = project.root / ".civsync/receipt.json"
+    text = receipt.read_text()
+    digest = hashlib.sha256(whole).hexdigest()
+    receipt.write_text(text.replace(digest, "0" * 64))
+    os.utime(project.root / STYLE)
+    (file,) = project.call("status", "--json").json["files"]
+    assert (file["path"], file["changed_by_hand"], file["next"]) == (STYLE, "modified", "keep")
+    assert file["on_disk"]["sha256"] == file["wanted"]["sha256"] == digest
+    assert "the next sync keeps it: it is what the lock wants" in project.call("status").out

@@ -1,9 +1,9 @@
 """Laws of planning, on small disks made of values: total, idempotent, and nobody's file is lost."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hypothesis import assume, event, given
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from civsync.core.disk import (
@@ -28,11 +28,13 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
     Satisfied,
 )
+from civsync.core.saved_plan import Step
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.plan import (
     Allowance,
@@ -42,6 +44,8 @@ from civsync.decide.plan import (
     recognize,
     wanted_files,
 )
+from civsync.decide.protection import with_protection
+from civsync.decide.witness import find_stale, steps_of
 from support.lock_values import digest, lock_at, lock_of, owned_file
 
 CONTENTS = ["", "x", "y", "zz"]
@@ -124,12 +128,14 @@ class World:
 
     def plan(self, allowance: Allowance | None = None) -> Plan:
         chosen = self.chosen
+        unprotect = allowance.unprotect if allowance else frozenset()
+        self.receipt = with_protection(self.receipt, chosen.lock, chosen.left_out, unprotect)
         return make_plan(chosen.lock, self.inventory(), self.receipt, allowance, chosen.left_out)
 
     def carry_out(self, plan: Plan) -> None:
         """Do it in the engine's order: moves, then fetches, then what leaves."""
         owned, known = dict(self.receipt.owned), dict(self.receipt.known)
-        order = (Keep, Satisfied, Release, Move, Fetch, Replace, Retire)
+        order = (Keep, Protected, Satisfied, Release, Move, Fetch, Replace, Retire)
         for kind in order:
             for action in plan.actions:
                 if isinstance(action, kind):
@@ -141,35 +147,42 @@ class World:
     ) -> None:
         disk = self.disk
         match action:
-            case Keep(want=want, stamp=new):
+            case Keep(want=want, stamp=new, protect=protect):
+                mine = owned[want.path]
                 if new is not None:
-                    mine = owned[want.path]
-                    owned[want.path] = replace(mine, stamp=new, sha256=want.file.sha256)
+                    mine = replace(mine, stamp=new, sha256=want.file.sha256)
+                if protect is not None:
+                    mine = replace(mine, protect=protect)
+                owned[want.path] = mine
+            case Protected():
+                owned[action.owned.path] = action.owned
             case Satisfied(want=want, stamp=found):
                 known[want.path] = Known(sha256=want.file.sha256, stamp=found)
             case Release():
                 owned.pop(action.owned.path)
-            case Move(want=want, source=source):
+            case Move(want=want, source=source, protect=protect):
                 content = disk.take(source.path, source.stamp)
                 assert isinstance(disk.look(want.path), Absent), "a move onto another file"
                 made = disk.write(want.path, content)
                 owned.pop(source.path)
-                owned[want.path] = replace(source, path=want.path, stamp=made)
-            case Fetch(want=want):
+                moved = replace(source, path=want.path, stamp=made, protect=protect)
+                owned[want.path] = moved
+            case Fetch(want=want, protect=protect):
                 assert isinstance(disk.look(want.path), Absent), "a download over another file"
-                self._place(want.path, owned)
-            case Replace(want=want, old=old):
+                self._place(want.path, owned, protect=protect)
+            case Replace(want=want, old=old, protect=protect):
                 disk.trash.append(disk.take(want.path, old))
-                self._place(want.path, owned)
+                self._place(want.path, owned, protect=protect)
             case Retire():
                 disk.trash.append(disk.take(action.owned.path, action.owned.stamp))
                 owned.pop(action.owned.path)
             case Blocked():
                 raise AssertionError("a blocked action is never carried out")
 
-    def _place(self, path: SafePath, owned: dict[SafePath, Owned]) -> None:
+    def _place(self, path: SafePath, owned: dict[SafePath, Owned], *, protect: bool) -> None:
         content = self.bodies[path]
-        owned[path] = replace(owned_file(path, content), stamp=self.disk.write(path, content))
+        placed = self.disk.write(path, content)
+        owned[path] = replace(owned_file(path, content), stamp=placed, protect=protect)
 
 
 ODDITIES: list[Sight] = [Obstacle("symlink"), Obstacle("directory"), Linked("dir")]
@@ -180,6 +193,7 @@ SELECTIONS = st.builds(
     | st.builds(GroupWishes, only=GROUPS, without=GROUPS),
     st.none() | GROUPS,
 )
+PROTECT = st.sampled_from([None, None, True, False])
 FATES = ["kept", "kept", "kept", "touched", "changed", "deleted"]
 
 
@@ -194,7 +208,8 @@ def worlds(draw: st.DrawFn, *, odd: bool = False) -> World:
         placed = disk.write(name, content)
         line = owned_file(name, content, model_id=draw(st.integers(1, 4)))
         entry = f"{draw(st.integers(1, 5))}@latest"
-        owned[line.path] = replace(line, entry=entry, stamp=placed)
+        protect = draw(st.sampled_from([False, False, True]))
+        owned[line.path] = replace(line, entry=entry, stamp=placed, protect=protect)
     for path in owned:
         match draw(st.sampled_from(FATES)):
             case "touched":
@@ -212,10 +227,14 @@ def worlds(draw: st.DrawFn, *, odd: bool = False) -> World:
     if odd:
         disk.oddities = {name: draw(st.sampled_from(ODDITIES)) for name in draw(names)}
     receipt = Receipt(root_id="root", owned=owned)
-    entries = [replace(entry, groups=draw(GROUPS)) for entry in lock_at(contents).entries]
+    entries = [
+        replace(entry, groups=draw(GROUPS), protect=draw(PROTECT))
+        for entry in lock_at(contents).entries
+    ]
     for other in draw(st.lists(st.sampled_from(entries), max_size=2)) if entries else []:
         # What two entries want is locked twice.
-        entries.append(replace(other, key=f"{len(entries)}@other", groups=draw(GROUPS)))
+        key = f"{len(entries)}@other"
+        entries.append(replace(other, key=key, groups=draw(GROUPS), protect=draw(PROTECT)))
     return World(
         disk=disk,
         receipt=receipt,
@@ -235,7 +254,7 @@ def subjects(plan: Plan) -> list[SafePath]:
     paths: list[SafePath] = []
     for action in plan.actions:
         match action:
-            case Retire(owned=owned) | Release(owned=owned):
+            case Retire(owned=owned) | Release(owned=owned) | Protected(owned=owned):
                 paths.append(owned.path)
             case Move(want=want, source=source):
                 paths += [want.path, source.path]
@@ -266,7 +285,8 @@ def test_planning_the_world_that_a_plan_leads_to_gives_only_keep_and_satisfied(
     old_spellings = replaced_spellings(world, plan)
     world.carry_out(plan)
     again = world.plan(allowance)
-    left = [action for action in again.actions if not isinstance(action, Keep | Satisfied)]
+    in_place = Keep | Satisfied | Protected
+    left = [action for action in again.actions if not isinstance(action, in_place)]
     # On a disk that folds case the old spelling of a replaced file is forgotten at the next look.
     assert {
         action.owned.path for action in left if isinstance(action, Release) and action.missing
@@ -274,7 +294,9 @@ def test_planning_the_world_that_a_plan_leads_to_gives_only_keep_and_satisfied(
     assert len(left) == len(old_spellings)
     world.carry_out(again)
     for action in world.plan(allowance).actions:
-        assert isinstance(action, Satisfied) or (isinstance(action, Keep) and action.stamp is None)
+        assert isinstance(action, Satisfied | Protected) or (
+            isinstance(action, Keep) and (action.stamp, action.protect) == (None, None)
+        )
 
 
 @given(worlds(), ALLOWANCES)
@@ -303,7 +325,14 @@ def test_every_wanted_and_every_owned_path_gets_exactly_one_action(
         for path, owned in world.receipt.owned.items()
         if not allowance.prune_unselected and world.chosen.left_out.claims(owned)
     }
-    assert not silent - left_alone or not allowance.prune
+    # Where the disk takes two names for one, what is said of one is said of both.
+    folded = {
+        path
+        for path in silent
+        if world.disk.folds
+        and any(collision_key(each.want.path) == collision_key(path) for each in plan.blocked)
+    }
+    assert not silent - left_alone - folded or not allowance.prune
 
 
 @given(worlds(odd=True), ALLOWANCES)
@@ -377,7 +406,8 @@ def test_what_is_left_out_stays_where_and_as_it_is_and_ours(
     for path, owned in placed.items():
         if collision_key(path) not in respelled:
             assert world.disk.files[world.disk.name(path)] == before[path]
-            assert world.receipt.owned[path] == owned
+            # But for its protection: that follows its entry, selected or not.
+            assert replace(world.receipt.owned[path], protect=owned.protect) == owned
 
 
 @given(worlds(), SELECTIONS, SELECTIONS, ALLOWANCES)
@@ -405,3 +435,135 @@ def test_the_same_world_gives_the_same_plan(world: World, allowance: Allowance) 
 def _told(action: Action) -> object:
     """Errors compare by identity; what they say is what counts."""
     return (action.want, str(action.error)) if isinstance(action, Blocked) else action
+
+
+def protected_in(world: World) -> dict[SafePath, Owned]:
+    """What no sync may take away: as its entries say, else as the receipt says."""
+    return {
+        path: owned
+        for path, owned in world.receipt.owned.items()
+        if any(said := _said_of(world.lock, owned)) or (not said and owned.protect)
+    }
+
+
+def _said_of(lock: Lock, owned: Owned) -> list[bool]:
+    """What entries say of the protection of a file: its own, and those that want its path."""
+    return [
+        entry.protect
+        for entry in lock.entries
+        if entry.protect is not None
+        and (entry.key == owned.entry or owned.path in {file.path for file in entry.files})
+    ]
+
+
+@settings(max_examples=50)
+@given(worlds(odd=True), ALLOWANCES)
+def test_what_is_protected_is_never_retired_moved_or_replaced_whatever_is_allowed(
+    world: World, allowance: Allowance
+) -> None:
+    names = {world.disk.name(path) for path in protected_in(world)}
+    for action in world.plan(allowance).pending:
+        match action:
+            case Retire(owned=owned):
+                assert world.disk.name(owned.path) not in names
+            case Move(source=source):
+                assert world.disk.name(source.path) not in names
+            case Replace(want=want):
+                assert world.disk.name(want.path) not in names
+            case _:
+                pass
+
+
+@settings(max_examples=50)
+@given(worlds(), ALLOWANCES)
+def test_a_protection_outlives_its_entry_until_it_is_ended_by_name(
+    world: World, allowance: Allowance
+) -> None:
+    assume(not world.plan(allowance).blocked)
+    world.carry_out(world.plan(allowance))
+    placed = {
+        path: world.disk.files[world.disk.name(path)]
+        for path, owned in world.receipt.owned.items()
+        if owned.protect and isinstance(world.disk.look(path), Regular)
+    }
+    world.lock = lock_of()
+    world.selection = Selection()
+    world.carry_out(world.plan())
+    assert {path: world.disk.files.get(world.disk.name(path)) for path in placed} == placed
+    world.carry_out(world.plan(Allowance(unprotect=frozenset(placed))))
+    left = [path for path in placed if world.disk.name(path) in world.disk.files]
+    assert [path for path in left if path in world.receipt.owned] == []
+
+
+EDITS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(["write", "touch", "delete", "x"])),
+    max_size=3,
+)
+
+
+def edit(world: World, edits: list[tuple[str, str]]) -> None:
+    """Let somebody else be at the disk meanwhile."""
+    disk = world.disk
+    for name, what in edits:
+        there = disk.name(name) in disk.files
+        if what == "touch" and there:
+            disk.touch(name)
+        elif what == "delete" and there:
+            del disk.files[disk.name(name)]
+        elif what in ("write", "x"):
+            disk.write(name, what)
+
+
+def stale_now(world: World, saved: Iterable[Step], allowance: Allowance) -> set[SafePath]:
+    """What of a saved plan is not as it was; planned anew from what is there now."""
+    plan = world.plan(allowance)
+    found = find_stale(saved, plan, world.inventory(), world.receipt)
+    return {path for path, _ in found}
+
+
+@settings(max_examples=50)
+@given(worlds(odd=True), ALLOWANCES)
+def test_a_plan_that_was_just_written_is_not_stale(world: World, allowance: Allowance) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    assert stale_now(world, saved, allowance) == set()
+
+
+@settings(max_examples=50)
+@given(worlds(), ALLOWANCES, st.integers(0, 8))
+def test_a_plan_that_was_cut_off_after_any_action_is_not_stale(
+    world: World, allowance: Allowance, count: int
+) -> None:
+    world.disk.folds = False
+    plan = world.plan(allowance)
+    assume(not plan.blocked)
+    saved = steps_of(plan, world.inventory())
+    quiet = tuple(action for action in plan.actions if action not in plan.pending)
+    order = (Move, Fetch, Replace, Retire)
+    loud = sorted(plan.pending, key=lambda action: order.index(type(action)))
+    world.carry_out(Plan(actions=(*quiet, *loud[:count])))
+    assert stale_now(world, saved, allowance) == set()
+
+
+@settings(max_examples=50)
+@given(worlds(odd=True), ALLOWANCES, EDITS)
+def test_nothing_is_done_that_the_saved_plan_does_not_say(
+    world: World, allowance: Allowance, edits: list[tuple[str, str]]
+) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    edit(world, edits)
+    if not stale_now(world, saved, allowance):
+        event("not stale")
+        assert set(steps_of(world.plan(allowance), world.inventory())) <= set(saved)
+
+
+@settings(max_examples=50)
+@given(worlds(), ALLOWANCES, st.data())
+def test_a_step_whose_file_was_touched_is_stale(
+    world: World, allowance: Allowance, data: st.DataObject
+) -> None:
+    saved = steps_of(world.plan(allowance), world.inventory())
+    there = [step.source or step.path for step in saved if (step.source_now or step.now).stamp]
+    assume(there)
+    path = data.draw(st.sampled_from(there))
+    world.disk.touch(path)
+    assert stale_now(world, saved, allowance)

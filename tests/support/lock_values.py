@@ -151,6 +151,7 @@ def entries(draw: st.DrawFn) -> LockedEntry:
         ),
         files=tuple(sorted(files, key=lambda file: (file.path, file.file_id))),
         priority=draw(st.integers(min_value=-5, max_value=5)),
+        protect=draw(st.sampled_from([None, True, False])),
         gone=draw(st.booleans()),
     )
 

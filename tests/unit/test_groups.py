@@ -10,7 +10,7 @@ from civsync.core.errors import SafetyError, UserError
 from civsync.core.groups import GroupWishes, Selection, Unselected
 from civsync.core.lock import Lock, LockedEntry
 from civsync.core.names import SafePath, parse_path
-from civsync.core.plan import Blocked, Release, Retire
+from civsync.core.plan import Blocked, Protected, Release, Retire
 from civsync.decide.groups import check_groups, choose
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance, make_plan, must_hash, paths_of_interest, wanted_files
@@ -159,7 +159,7 @@ def actions(
     told: list[tuple[str, str]] = []
     for action in plan.actions:
         match action:
-            case Retire(owned=mine) | Release(owned=mine):
+            case Retire(owned=mine) | Release(owned=mine) | Protected(owned=mine):
                 told.append((type(action).__name__, mine.path))
             case _:
                 told.append((type(action).__name__, action.want.path))

@@ -89,7 +89,7 @@ def test_a_receipt_that_does_not_hold_is_refused_whole(data: bytes) -> None:
 
 
 def test_a_receipt_of_a_newer_civsync_asks_for_an_upgrade() -> None:
-    data = edited(lambda d: d.update(schema_version=2, owned="in another form"))
+    data = edited(lambda d: d.update(schema_version=3, owned="in another form"))
     with pytest.raises(SafetyError) as error:
         read_receipt(data, "receipt.json")
     assert error.value.hint == "Upgrade civsync."

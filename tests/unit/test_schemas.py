@@ -53,6 +53,7 @@ from civsync.core.plan import (
     Keep,
     Move,
     Plan,
+    Protected,
     Release,
     Replace,
     Retire,
@@ -91,7 +92,7 @@ EXPECTED = {
         "lock",
         "lock-run",
     ),
-    *("manifest", "outdated", "schemas", "status", "verify"),
+    *("manifest", "outdated", "plan", "schemas", "status", "verify"),
     *("trash-empty", "trash-list", "trash-restore"),
 }
 
@@ -204,6 +205,7 @@ ACTIONS: list[Action] = [
     Replace(want=WANT, old=stamp("b"), old_sha256=digest("b"), modified=True),
     Retire(owned=OURS, replaced=False),
     Release(owned=OURS, missing=True),
+    Protected(owned=OURS),
     Blocked(want=WANT, error=ERRORS[5]),
 ]
 EVENTS: list[Event] = [
@@ -245,6 +247,7 @@ def test_every_action_fits_the_schema(action: Action) -> None:
         "lock_stale": ["4384@latest: it is new"],
         "actions": [action_document(action)],
         "changed_by_hand": {PATH: "modified"},
+        "files": [],
         "unselected": 0,
     }
     assert faults("status", body) == []
@@ -301,7 +304,8 @@ def schemas_named_in_the_commands() -> set[str]:
 
 def test_every_document_that_a_command_prints_has_a_schema() -> None:
     named = schemas_named_in_the_commands()
-    assert {name.removeprefix("civsync.") for name in named} == EXPECTED - {"manifest", "lock"}
+    written = {"manifest", "lock", "plan"}
+    assert {name.removeprefix("civsync.") for name in named} == EXPECTED - written
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from civsync.cli.locking import (
     tell_to_record,
     write_if_changed,
 )
-from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, show, size_text
 from civsync.cli.recording import Recording
 from civsync.cli.settings import Project, find_project, find_root
@@ -41,6 +41,7 @@ from civsync.decide.differences import changes_between
     metavar="ENTRY",
     help="Move this entry: a key, a model id, a link or the model's name (repeatable).",
 )
+@wait_option
 @common_options
 @pass_context
 def command(

@@ -1,12 +1,20 @@
 """`civsync sync`: make the root hold what the lock says, and nothing stale."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import click
 
 from civsync.cli.groups import group_options
 from civsync.cli.in_step import find_in_step, tell_in_step
-from civsync.cli.options import Context, common_options, in_force, pass_context
+from civsync.cli.options import (
+    Context,
+    alone,
+    common_options,
+    in_force,
+    pass_context,
+    wait_option,
+)
 from civsync.cli.settings import in_ci
 from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
@@ -18,6 +26,14 @@ from civsync.core.limits import (
     MIN_SPEED,
 )
 from civsync.documents.sizes import parse_rate
+
+_SHAPE_A_PLAN: Final = (
+    *("plan_to", "check", "dry_run", "locked", "no_locked", "verify", "force_modified"),
+    "unprotect",
+    *("no_prune", "prune_first", "prune_unselected", "allow_prune"),
+    *("group", "only_group", "no_group", "all_groups"),
+)
+"""What a saved plan says itself, so that beside `--apply` it would be said twice."""
 
 
 class Rate(NamedTuple):
@@ -52,6 +68,20 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
 @click.option("--check", is_flag=True, help="Change nothing; exit 2 if there is work.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show the plan.")
 @click.option(
+    "--plan",
+    "plan_to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Change nothing; write the plan to FILE.",
+)
+@click.option(
+    "--apply",
+    "apply_from",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Carry out the plan in FILE, or nothing if anything changed since.",
+)
+@click.option(
     "--no-prune", is_flag=True, envvar="CIVSYNC_NO_PRUNE", help="Keep what is wanted no more."
 )
 @click.option(
@@ -76,6 +106,12 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
     "--empty-trash",
     is_flag=True,
     help="If the disk is full, delete from the trash what is oldest and not locked.",
+)
+@click.option(
+    "--unprotect",
+    multiple=True,
+    metavar="PATH",
+    help="End the protection of this file, by its path below the root (repeatable).",
 )
 @click.option("--new-root", is_flag=True, help="Accept a root that lost its marker.")
 @click.option("--offline", is_flag=True, envvar="CIVSYNC_OFFLINE", help="Never use the network.")
@@ -122,6 +158,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
 )
+@wait_option
 @group_options
 @common_options
 @pass_context
@@ -133,12 +170,15 @@ def command(
     frozen: bool,
     check: bool,
     dry_run: bool,
+    plan_to: Path | None,
+    apply_from: Path | None,
     no_prune: bool,
     prune_first: bool,
     prune_unselected: bool,
     allow_prune: int | None,
     force_modified: bool,
     empty_trash: bool,
+    unprotect: tuple[str, ...],
     new_root: bool,
     offline: bool,
     jobs: int,
@@ -157,16 +197,25 @@ def command(
 
     Entries without `groups` are always selected, others only with one of their groups. What
     is not selected stays as it is.
+
+    --plan never changes the lock. With --apply the plan says what is selected and allowed,
+    and what flags and variables say of that is not looked at.
     """
     ctx = click.get_current_context()
+    if apply_from is not None:
+        alone(ctx, "apply_from", _SHAPE_A_PLAN)
+    if plan_to is not None:
+        alone(ctx, "plan_to", ("no_locked",))
     mode = in_force(ctx, "locked", "no_locked", "frozen")
     keeping = {
         in_force(ctx, "no_prune", other) for other in ("prune_first", "prune_unselected")
     } == {"no_prune"}
     failing = in_force(ctx, "keep_going", "fail_fast")
     frozen = mode == "frozen"
-    locked = mode == "locked" or (in_ci() and mode is None)
-    if not (check or dry_run or new_root or prune_unselected or verify == "all"):
+    locked = mode == "locked" or plan_to is not None or (in_ci() and mode is None)
+    only_look = check or dry_run or plan_to is not None
+    closely = only_look or apply_from is not None or new_root or prune_unselected
+    if not (closely or unprotect or verify == "all"):
         settled = find_in_step(context, groups, frozen=frozen)
         if settled is not None:
             return tell_in_step(context.output, settled.files, settled.unselected)
@@ -176,7 +225,7 @@ def command(
     wishes = Wishes(
         mode=Mode.FROZEN if frozen else Mode.LOCKED if locked else Mode.UPDATE,
         groups=groups,
-        only_look=check or dry_run,
+        only_look=only_look,
         check=check,
         prune=not keeping,
         prune_first=prune_first and not keeping,
@@ -184,6 +233,7 @@ def command(
         allow_prune=allow_prune,
         force_modified=force_modified,
         empty_trash=empty_trash,
+        unprotect=unprotect,
         new_root=new_root,
         offline=offline,
         jobs=jobs,
@@ -192,5 +242,7 @@ def command(
         min_speed=MIN_SPEED if min_speed is None else min_speed.bytes or 0,
         hash_all=verify == "all",
         fail_fast=failing == "fail_fast",
+        plan_to=plan_to,
+        apply_from=apply_from,
     )
     return sync(context, wishes)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import click
 
 from civsync.cli.documents import load_head, parse_lock, read_bytes
-from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, error_document, show, size_text
 from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root
 from civsync.cli.trash_names import Placed, target_of, trashed_named
 from civsync.cli.trash_text import trash_lines, trashed_document
+from civsync.cli.turns import in_turn
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import Code, ExitCode
 from civsync.core.disk import Trashed
 from civsync.core.errors import CivsyncError, UserError, exit_of
 from civsync.core.lock import Lock
 from civsync.decide.plan import wanted_files
-from civsync.disk.lockfile import hold_root
 from civsync.documents.ages import parse_age
 from civsync.engine.restoring import Restoration, restore
 
@@ -64,6 +64,7 @@ def show_list(context: Context) -> None:
 @click.option(
     "--to", metavar="PATH", help="Where the one file shall go, below the root [where it lay]."
 )
+@wait_option
 @common_options
 @pass_context
 def restore_files(context: Context, *, names: tuple[str, ...], to: str | None) -> ExitCode:
@@ -90,7 +91,7 @@ def restore_files(context: Context, *, names: tuple[str, ...], to: str | None) -
         for name, each in meant.values()
     ]
     disk.root.establish()
-    with hold_root(disk.root, command="civsync trash restore"):
+    with in_turn(context, disk.root, "civsync trash restore"):
         wishes = [(each.trashed, each.path) for each in placed]
         restoration = restore(wishes, wants, disk.trash, disk.ledger)
     _tell_restored(context, disk, placed, restoration)
@@ -103,6 +104,7 @@ def restore_files(context: Context, *, names: tuple[str, ...], to: str | None) -
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing; show what would go.")
+@wait_option
 @common_options
 @pass_context
 def empty(context: Context, *, older: int | None, yes: bool, dry_run: bool) -> ExitCode:
@@ -131,7 +133,7 @@ def empty(context: Context, *, older: int | None, yes: bool, dry_run: bool) -> E
     emptied = Emptied()
     if trashed:
         disk.root.establish()
-        with hold_root(disk.root, command="civsync trash empty"):
+        with in_turn(context, disk.root, "civsync trash empty"):
             emptied = _delete(disk, trashed)
     _tell_emptied(context, disk, emptied, dry=False)
     return exit_of(error for _, error in emptied.failures)

@@ -1,0 +1,117 @@
+"""A saved plan as text and back.
+
+The text is input like a lock: somebody may have edited it. It is believed only as civsync
+writes it, to the byte. So no key can stand in it that is not read, none can stand twice, and
+the totals that people look at are those of the actions below them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
+from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.saved_plan import SavedPlan, Step, Terms
+from civsync.documents.json_codec import CodecError, decode, encode, pretty
+
+SCHEMA: Final = "civsync.plan"
+VERSION: Final = 1
+
+_SHA256: Final = re.compile(r"([0-9a-f]{64})?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    schema: str = ""
+    schema_version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """As decoded: its paths are `SafePath` by type only until each has been checked."""
+
+    schema: str
+    schema_version: int
+    root: str
+    root_id: str
+    lock_sha256: str
+    terms: Terms
+    totals: Mapping[str, int]
+    actions: tuple[Step, ...]
+
+
+def write_plan(plan: SavedPlan) -> bytes:
+    """Return the one text of `plan`."""
+    document = _Document(
+        schema=SCHEMA,
+        schema_version=VERSION,
+        root=plan.root,
+        root_id=plan.root_id,
+        lock_sha256=plan.lock_sha256,
+        terms=plan.terms,
+        totals=plan.totals,
+        actions=plan.steps,
+    )
+    return pretty(encode(document))
+
+
+def is_plan(data: bytes) -> bool:
+    """Tell whether `data` says that it is a saved plan, of this version or another."""
+    try:
+        return decode(data, _Header).schema == SCHEMA
+    except CodecError:
+        return False
+
+
+def read_plan(data: bytes, name: str) -> SavedPlan:
+    """Return the plan in `data`; `name` is what messages call it.
+
+    Raises UserError plan-invalid.
+    """
+    try:
+        header = decode(data, _Header)
+        if header.schema == SCHEMA and header.schema_version > VERSION:
+            raise _invalid(name, "it was written by a newer civsync", hint="Upgrade civsync.")
+        if (header.schema, header.schema_version) != (SCHEMA, VERSION):
+            raise _invalid(name, "it is no plan of civsync")
+        document = decode(data, _Document)
+    except CodecError as error:
+        raise _invalid(name, f"{error} at {error.path}" if error.path else str(error)) from None
+    plan = SavedPlan(
+        root=document.root,
+        root_id=document.root_id,
+        lock_sha256=document.lock_sha256,
+        terms=document.terms,
+        steps=document.actions,
+    )
+    for step in plan.steps:
+        _check(step, name)
+    for path in plan.terms.unprotect:
+        _check_path(path, name)
+    if len({step.path for step in plan.steps}) != len(plan.steps):
+        raise _invalid(name, "a path stands in it twice")
+    if write_plan(plan) != data:
+        raise _invalid(name, "it is not as civsync wrote it")
+    return plan
+
+
+def _check(step: Step, name: str) -> None:
+    hashes = [step.sha256, *(each.sha256 for each in (step.now, step.source_now) if each)]
+    if not all(map(_SHA256.match, hashes)):
+        raise _invalid(name, f"a hash of {step.path!r} is none")
+    for path in (step.path, step.source):
+        if path is not None:
+            _check_path(path, name)
+
+
+def _check_path(path: SafePath, name: str) -> None:
+    try:
+        parse_path(path)
+    except UnsafePathError as error:
+        raise _invalid(name, f"unsafe path: {error}") from None
+
+
+def _invalid(name: str, message: str, *, hint: str = "") -> UserError:
+    return UserError(Code.PLAN_INVALID, message, subject=name, hint=hint)
