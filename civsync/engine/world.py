@@ -15,7 +15,7 @@ from civsync.core.events import Hashing
 from civsync.core.limits import DEFAULT_JOBS, MIB
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
-from civsync.core.plan import Action, Keep, Plan, Satisfied
+from civsync.core.plan import Action, Blocked, Keep, Plan, Satisfied
 from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.plan import (
     Allowance,
@@ -173,7 +173,20 @@ def look(
             failed=unread.__setitem__,
         )
     world = conclude(lock, inventory, receipt, contents, allowance, left_out)
-    return replace(world, unread=unread) if unread else world
+    if not unread:
+        return world
+    return replace(world, unread=unread, plan=_without_trust(world.plan, unread))
+
+
+def _without_trust(plan: Plan, unread: Mapping[SafePath, CivsyncError]) -> Plan:
+    """Let nothing count as in place that was to be read and could not be."""
+    actions = tuple(
+        Blocked(want=action.want, error=unread[action.want.path])
+        if isinstance(action, Keep | Satisfied) and action.want.path in unread
+        else action
+        for action in plan.actions
+    )
+    return replace(plan, actions=actions)
 
 
 def _size_of(sight: Sight) -> int:

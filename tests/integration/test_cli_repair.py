@@ -251,6 +251,8 @@ def test_a_file_that_the_disk_cannot_read_is_no_file_as_locked_and_is_repaired(
     ran = run_traced(shop.project, "verify", "--json", inject=eio, paths=[path])
     assert ran.status == 5
     assert "EIO" in left(ran)[M0]
+    ran = run_traced(shop.project, "sync", "--verify", "all", inject=eio, paths=[path])
+    assert (ran.status, "[disk-failed]" in ran.err) == (1, True)
     ran = run_traced(shop.project, "verify", "--repair", inject=eio, paths=[path])
     assert (ran.status, f"repaired  {M0}" in ran.out) == (0, True)
     assert "cannot be read any more, the lock says " in ran.err

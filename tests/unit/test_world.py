@@ -188,3 +188,5 @@ def test_files_that_cannot_be_read_are_told_whatever_is_remembered_of_them() -> 
     store = ReadingStore(world.disk, broken=("loras/a.bin",))
     seen = look(world.lock, store, MemoryLedger(world.disk), world.take, hash_all=True)
     assert list(seen.unread) == ["loras/a.bin"]
+    assert [blocked.want.path for blocked in seen.plan.blocked] == ["loras/a.bin"]
+    assert not seen.settled
