@@ -193,9 +193,17 @@ class Store(Protocol):
         ...
 
     def digest(
-        self, path: SafePath, progress: Callable[[int], None] | None = None
+        self,
+        path: SafePath,
+        progress: Callable[[int], None] | None = None,
+        *,
+        known: Digests | None = None,
     ) -> tuple[Digests, Stamp]:
-        """Read a file; `progress` is told the bytes read so far, in all."""
+        """Read a file; `progress` is told the bytes read so far, of this reading.
+
+        `known` is what the file was when both its hashes were made: if it still has that
+        size and that BLAKE3 it is returned without computing the SHA-256.
+        """
         ...
 
     def publish(
@@ -219,6 +227,18 @@ class Store(Protocol):
         """Move an unchanged file into trash and remove directories that became empty.
 
         `sha256` and `reason`, a few words for people, are kept with it.
+        """
+        ...
+
+
+class Quarantine(Protocol):
+    """Where damaged files wait for somebody to look at them. Blocks."""
+
+    def set_aside(self, path: SafePath, *, expected: Stamp, sha256: str, reason: str) -> str:
+        """Take a file out of the tree, durably; returns where it is, for people.
+
+        It must still have the stamp `expected`; `sha256` is its content, "" if it cannot
+        be read. Raises SafetyError modified-file; DiskError.
         """
         ...
 

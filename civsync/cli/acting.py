@@ -70,7 +70,7 @@ class Interrupted:
 
 def act(context: Context, orders: Orders) -> Outcome | Interrupted:
     """Do it. Raises CivsyncError where the run as a whole cannot be done."""
-    return anyio.run(_until_signal, context, lambda: _act(context, orders))
+    return anyio.run(until_signal, context, lambda: _act(context, orders))
 
 
 async def _act(context: Context, orders: Orders) -> Outcome:
@@ -126,7 +126,7 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
         lambda: check_space(world.plan, disk.parts, spare, retired_first=orders.manner.prune_first)
     )
     make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
-    outcome = await _carry_out(context, orders, display, world=world, make_room=make_room)
+    outcome = await transfer(context, orders, display, world=world, make_room=make_room)
     if disk.store.linkless:
         display(Noted(code="no-hard-links", message="this file system has no hard links"))
     # Parts of what is not selected now may be gone on with later.
@@ -135,14 +135,15 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
     return outcome
 
 
-async def _carry_out(
+async def transfer(
     context: Context,
     orders: Orders,
     display: Display,
     *,
     world: World,
-    make_room: Callable[[], object] | None,
+    make_room: Callable[[], object] | None = None,
 ) -> Outcome:
+    """Carry out the plan of `world`, over the network where it needs that; the root is held."""
     disk = orders.disk
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url) if world.plan.fetches else None
@@ -173,11 +174,9 @@ async def _carry_out(
         )
 
 
-async def _until_signal(
-    context: Context, work: Callable[[], Awaitable[Outcome]]
-) -> Outcome | Interrupted:
+async def until_signal(context: Context, work: Callable[[], Awaitable[T]]) -> T | Interrupted:
     """Run `work`; the first signal cancels it cleanly, the second ends the process."""
-    result: Outcome | None = None
+    result: T | None = None
     failure: CivsyncError | None = None
     stopped_by: int | None = None
 

@@ -122,9 +122,9 @@ class LiveBars:
                     self._hashing = None
                 if self._tally.total:
                     self._whole = progress.add_task("total", total=self._tally.total)
-            case Hashing(done=done, total=total, bytes_done=count):
+            case Hashing(done=done, total=total, bytes_done=count, bytes_total=size):
                 if self._hashing is None:
-                    self._hashing = progress.add_task("reading", total=None)
+                    self._hashing = progress.add_task("reading", total=size or None)
                 text = f"reading {done + 1 if done < total else total} of {total}"
                 progress.update(self._hashing, description=text, completed=count)
             case FileStarted(path=path, size=size, held=held) if path not in self._files:

@@ -141,6 +141,19 @@ class LogLines(_Plain):
             if isinstance(event, FileProgress | FileDone) and now - self._told >= LOG_EVERY_S:
                 self._told = now
                 self._output.talk(self._tally.line(now - self._began))
+            elif isinstance(event, Hashing) and now - self._told >= LOG_EVERY_S:
+                self._told = now
+                self._output.talk(_reading_line(event, now - self._began))
+
+
+def _reading_line(event: Hashing, seconds: float) -> str:
+    """Return how far the reading is after so many seconds."""
+    whole = f" of {size_text(event.bytes_total)}" if event.bytes_total else ""
+    speed = f", {size_text(int(event.bytes_done / seconds))}/s" if seconds > 0 else ""
+    return (
+        f"read {size_text(event.bytes_done)}{whole}, {event.done} of"
+        f" {count_text(event.total, 'file')}{speed}"
+    )
 
 
 def tell_common(event: Event, output: Output) -> None:

@@ -17,11 +17,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashing:
-    """Files on disk are read to learn their content."""
+    """Files on disk are read to learn their content; `bytes_total` is 0 where nobody knows."""
 
     done: int
     total: int
     bytes_done: int
+    bytes_total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

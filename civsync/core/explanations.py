@@ -336,8 +336,10 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             " happen, so the lock is left as it is, also by an upgrade.",
         ),
         Code.DIFFERS: _integrity(
-            "Run `civsync sync --force-modified` to fetch it again; the changed one goes to trash.",
-            "A file that civsync placed does not have the locked content any more.",
+            "Run `civsync verify --repair`: it keeps the damaged file and fetches the right one.",
+            "A locked file does not have the locked content, cannot be read, or is missing. What"
+            " civsync placed is put right by `civsync verify --repair`; the damaged file goes to"
+            " .civsync/quarantine.",
         ),
         Code.NO_SPACE: _disk(
             ExitCode.REFUSED,
@@ -429,8 +431,10 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             " Civitai had published none, and `civsync lock` has not recorded one yet.",
         ),
         Code.STATE_DAMAGED: _safety(
-            "Restore .civsync/receipt.json, or delete it: its files then count as yours.",
-            "The receipt of this root cannot be read, so civsync cannot tell its files from yours.",
+            "Run `civsync verify --rebuild`, or restore .civsync/receipt.json from a backup.",
+            "The receipt of this root cannot be read, so civsync cannot tell its files from yours."
+            " A rebuild hashes every locked file, shows how many would become civsync's, and asks;"
+            " the damaged receipt is kept beside the new one.",
         ),
         Code.UNEDITABLE: _safety(
             "Make the change by hand, with the lines that were printed.",

@@ -25,6 +25,10 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             "A download that was resumed, or a copy from this disk, has another SHA-256 than the"
             " locked one. It is thrown away, and the file comes again from its first byte."
         ),
+        "quarantined": (
+            "A damaged file of civsync's was taken out of the tree. It is kept in"
+            " .civsync/quarantine, with a note beside it, until it is old enough to be swept."
+        ),
         "receipt-postponed": (
             "The list of what civsync placed could not be written yet. Notes beside it keep what"
             " was done, and the next write includes it."

@@ -5,6 +5,7 @@ cache, always behind the last byte written. So the receiver never waits for the 
 chunk has to be copied for it, and what is judged is what the file holds.
 """
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -20,7 +21,7 @@ from civsync.core.disk import Digests
 from civsync.core.limits import CHUNK_BYTES, MIB, PIECES_KEPT
 
 _BIG_FILE_BYTES: Final = 64 * MIB
-"""From here on a file that was read once is not left in the page cache."""
+"""A file that was read once is not left in the page cache, from this size on and in such steps."""
 
 
 class Hasher:
@@ -192,11 +193,42 @@ def digest_file(file: io.FileIO, progress: Callable[[int], None] | None = None) 
     `progress` is told the bytes read so far. Raises OSError.
     """
     hasher = Hasher()
-    buffer = memoryview(bytearray(CHUNK_BYTES))
-    while count := file.readinto(buffer):
-        hasher.update(buffer[:count])
-        if progress is not None:
-            progress(hasher.size)
-    if hasher.size >= _BIG_FILE_BYTES and hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    _read_through(file, hasher.update, progress)
     return hasher.digests()
+
+
+def blake3_of_file(file: io.FileIO, progress: Callable[[int], None] | None = None) -> str:
+    """Return the BLAKE3 alone, as `digest_file` does, in less than half of its time."""
+    hasher = blake3.blake3()
+    _read_through(file, hasher.update, progress)
+    return hasher.hexdigest()
+
+
+def _read_through(
+    file: io.FileIO,
+    take: Callable[[memoryview], object],
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Pass a file on in pieces. A big one leaves the page cache while it is read, step by step.
+
+    What else is in memory is worth more than a hundred gigabytes that nobody reads twice.
+    """
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    size = released = 0
+    while count := file.readinto(buffer):
+        take(buffer[:count])
+        size += count
+        if size - released >= _BIG_FILE_BYTES:
+            _release(file, released, size)
+            released = size
+        if progress is not None:
+            progress(size)
+    if released:
+        _release(file, released, size)
+
+
+def _release(file: io.FileIO, begin: int, end: int) -> None:
+    """Put these bytes out of the page cache; a hint, and no more."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)

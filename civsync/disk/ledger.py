@@ -9,14 +9,16 @@ import contextlib
 import errno
 import os
 import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from civsync.core.codes import Code
 from civsync.core.disk import Owned, Receipt, Regular
-from civsync.core.errors import SafetyError
+from civsync.core.errors import DiskError, SafetyError
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.names import SafePath
 from civsync.disk.durable import write_all, write_whole
-from civsync.disk.faults import faults_of, translate
+from civsync.disk.faults import NO_LINKS, faults_of, translate
 from civsync.disk.folder import Folder
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.store import DiskStore
@@ -31,6 +33,23 @@ from civsync.documents.receipt import (
     write_note,
     write_receipt,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """What can still be believed of receipt and notes.
+
+    `damaged` are the names of those that cannot, `lost` says that there is no receipt.
+    """
+
+    receipt: Receipt
+    damaged: tuple[str, ...] = ()
+    lost: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is damaged or lost."""
+        return not (self.damaged or self.lost)
 
 
 class DiskLedger:
@@ -57,12 +76,55 @@ class DiskLedger:
             receipt = read_receipt(text, f"{CONTROL}/{RECEIPT}")
         notes = read_notes(self._load(NOTES) or b"", f"{CONTROL}/{NOTES}")
         self.unsettled = bool(notes)
-        if notes:
-            receipt, intents = replay(receipt, notes)
-            for intent in intents:
-                receipt = self._settle_intent(receipt, intent)
-        # The marker says which root this is: a receipt cannot, it may have been copied.
-        return Receipt(root_id=self._root.root_id, owned=receipt.owned, known=receipt.known)
+        return self._worked_in(receipt, notes)
+
+    def read_remains(self) -> Remains:
+        """Return what can be believed, for a receipt to be made anew of.
+
+        Raises SafetyError state-damaged only for what a newer civsync wrote; DiskError.
+        """
+        damaged: list[str] = []
+        receipt, lost = Receipt(root_id=self._root.root_id), False
+        notes: tuple[Note, ...] = ()
+        try:
+            text = self._load(RECEIPT)
+            lost = text is None
+            if text is not None:
+                receipt = read_receipt(text, f"{CONTROL}/{RECEIPT}")
+        except (SafetyError, DiskError) as error:
+            _require_damage(error)
+            damaged.append(RECEIPT)
+        try:
+            notes = read_notes(self._load(NOTES) or b"", f"{CONTROL}/{NOTES}")
+        except (SafetyError, DiskError) as error:
+            _require_damage(error)
+            damaged.append(NOTES)
+        receipt = self._worked_in(receipt, notes)
+        return Remains(receipt=receipt, damaged=tuple(damaged), lost=lost)
+
+    def keep_damaged(self, names: Iterable[str], moment: str) -> tuple[str, ...]:
+        """Keep damaged documents beside, as `NAME.damaged-MOMENT`; returns where they are.
+
+        The next `commit` replaces what still has the old name. Raises DiskError.
+        """
+        kept: list[str] = []
+        with (
+            faults_of("keep", f"{CONTROL}/{RECEIPT}"),
+            self._beneath.folder(CONTROL, make=True) as folder,
+        ):
+            for name in names:
+                new = f"{name}.damaged-{moment}"
+                if folder.find(new) is not None:
+                    new = f"{new}-{os.urandom(4).hex()}"
+                try:
+                    folder.link(name, folder, new)
+                except OSError as error:
+                    if error.errno not in NO_LINKS:
+                        raise
+                    folder.rename_new(name, folder, new)
+                kept.append(folder.shown(new))
+            folder.sync()
+        return tuple(kept)
 
     def intend(self, owned: Owned) -> None:
         """Note durably that a file is about to get its name."""
@@ -107,10 +169,18 @@ class DiskLedger:
             return None
         except OSError as error:
             if error.errno == errno.EFBIG:
-                raise SafetyError(
-                    Code.STATE_DAMAGED, f"{place} is too large", subject=place
-                ) from None
+                raise _damaged(place, "is too large") from None
+            if error.errno in (errno.ELOOP, errno.EISDIR):
+                raise _damaged(place, "is not a regular file") from None
             raise translate(error, "read", place) from error
+
+    def _worked_in(self, receipt: Receipt, notes: Sequence[Note]) -> Receipt:
+        if notes:
+            receipt, intents = replay(receipt, notes)
+            for intent in intents:
+                receipt = self._settle_intent(receipt, intent)
+        # The marker says which root this is: a receipt cannot, it may have been copied.
+        return Receipt(root_id=self._root.root_id, owned=receipt.owned, known=receipt.known)
 
     def _settle_intent(self, receipt: Receipt, intent: Owned) -> Receipt:
         """Own the file that was about to be placed, if it was."""
@@ -164,6 +234,17 @@ class DiskLedger:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+
+def _damaged(place: str, what: str) -> SafetyError:
+    return SafetyError(Code.STATE_DAMAGED, f"{place} {what}", subject=place)
+
+
+def _require_damage(error: SafetyError | DiskError) -> None:
+    """Raise `error` unless it says that a document is damaged."""
+    damaged = error.code is Code.STATE_DAMAGED and not error.data.get("newer")
+    if not damaged and error.data.get("errno") != "EIO":
+        raise error
 
 
 def _open_notes(folder: Folder) -> int:

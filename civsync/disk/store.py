@@ -17,13 +17,13 @@ from civsync.core.names import SafePath
 from civsync.disk.durable import place_new
 from civsync.disk.faults import NO_LINKS, faults_of
 from civsync.disk.folder import Folder
-from civsync.disk.hashing import digest_file
+from civsync.disk.hashing import blake3_of_file, digest_file
 from civsync.disk.part import HeldPart
 from civsync.disk.parts import PARTS, as_held
 from civsync.disk.root import Root
 from civsync.disk.stamps import settle, stamp_of
 from civsync.disk.survey import survey
-from civsync.disk.trash import Trash
+from civsync.disk.trash import QUARANTINE, Trash
 from civsync.ports import Part
 
 
@@ -41,12 +41,17 @@ class DiskStore:
         return survey(self._beneath, paths)
 
     def digest(
-        self, path: SafePath, progress: Callable[[int], None] | None = None
+        self,
+        path: SafePath,
+        progress: Callable[[int], None] | None = None,
+        *,
+        known: Digests | None = None,
     ) -> tuple[Digests, Stamp]:
-        """Read a file; `progress` is told the bytes read so far, in all.
+        """Read a file; `progress` is told the bytes read so far, of this reading.
 
-        The stamp is from before the first byte was read, so a file that changes meanwhile
-        does not have it any more.
+        What still has the BLAKE3 of `known` is that; anything else is read once more for
+        both hashes. The stamp is from before the first byte was read, so a file that
+        changes meanwhile does not have it any more.
         """
         parent, name = _split(path)
         with faults_of("read", path), self._beneath.folder(parent) as folder:
@@ -57,6 +62,10 @@ class DiskStore:
                     raise _obstacle(path)
                 settle(folder, status.st_mtime_ns)
                 stamp = stamp_of(os.fstat(fd))
+                if known is not None and known.size == stamp.size:
+                    if blake3_of_file(file, progress) == known.blake3:
+                        return known, stamp
+                    file.seek(0)
                 return digest_file(file, progress), stamp
 
     def publish(
@@ -126,6 +135,21 @@ class DiskStore:
             if kept is None:
                 raise _modified(path)
         self._remove_empty(parent)
+
+    def set_aside(self, path: SafePath, *, expected: Stamp, sha256: str, reason: str) -> str:
+        """Move a damaged file into quarantine, durably; returns where it is, for people.
+
+        Raises SafetyError modified-file, symlinked-directory, obstacle; DiskError.
+        """
+        parent, name = _split(path)
+        with faults_of("quarantine", path), self._beneath.folder(parent) as folder:
+            _require(folder, name, expected, path)
+            kept = self._trash.take(
+                folder, name, sha256=sha256, reason=reason, place=QUARANTINE, expected=expected
+            )
+            if kept is None:
+                raise _modified(path)
+            return kept
 
     def _publish_new(
         self, held: HeldPart, parts: Folder, folder: Folder, name: str, path: SafePath

@@ -171,5 +171,10 @@ def _fits(bin_: Folder, name: str, sha256: str, size: int) -> bool:
         return False
     if found.sha256 == sha256:
         return True
-    with io.FileIO(bin_.open(name, os.O_RDONLY), "rb") as file:
+    # What cannot be read is no copy of anything, and no reason to fail.
+    with (
+        contextlib.suppress(OSError),
+        io.FileIO(bin_.open(name, os.O_RDONLY), "rb") as file,
+    ):
         return digest_file(file).sha256 == sha256
+    return False

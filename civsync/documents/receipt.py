@@ -235,6 +235,7 @@ def _explain(data: bytes, name: str, error: CodecError | None) -> NoReturn:
             f"{name} was written by a newer civsync",
             subject=name,
             hint="Upgrade civsync.",
+            data={"newer": True},
         )
     where = f" at {error.path}" if error is not None and error.path else ""
     raise _damaged(name, f"{error}{where}" if error is not None else "it is no receipt")

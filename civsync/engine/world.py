@@ -3,18 +3,19 @@
 Reads only. Files whose stamp is not the remembered one are hashed, several at a time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Event
 from threading import Lock as Mutex
+from typing import Final
 
-from civsync.core.disk import Inventory, Known, Receipt, Regular, Sight, Stamp
+from civsync.core.disk import Digests, Inventory, Known, Receipt, Regular, Sight, Stamp
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Hashing
-from civsync.core.limits import DEFAULT_JOBS
+from civsync.core.limits import DEFAULT_JOBS, MIB
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
-from civsync.core.plan import Action, Keep, Plan, Protected, Satisfied
+from civsync.core.plan import Action, Blocked, Keep, Plan, Protected, Satisfied
 from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.plan import (
     Allowance,
@@ -24,8 +25,12 @@ from civsync.decide.plan import (
     recognize,
     wanted_files,
 )
+from civsync.decide.proof import proven
 from civsync.decide.protection import with_protection
 from civsync.ports import Ledger, Reporter, Store
+
+_TELL_BYTES: Final = 8 * MIB
+"""How much of a file is read between two events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +38,15 @@ class World:
     """One look at a root.
 
     `receipt` has worked into it what this look learned of contents, and what is protected;
-    `learned` says whether that is anything new, worth writing down.
+    `learned` says whether that is anything new, worth writing down. `unread` are the files
+    that could not be read, whatever is remembered of them.
     """
 
     receipt: Receipt
     inventory: Inventory
     plan: Plan
     learned: bool
+    unread: Mapping[SafePath, CivsyncError] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
@@ -141,11 +148,13 @@ def look(
     allowance: Allowance | None = None,
     left_out: LeftOut = NOTHING,
     hash_all: bool = False,
+    full: bool = False,
     jobs: int = DEFAULT_JOBS,
     stop: Event | None = None,
 ) -> World:
     """Survey the root, hash what must be hashed (`hash_all`: all that is selected), and plan.
 
+    A file that has the BLAKE3 of the receipt is not hashed with SHA-256, unless `full`.
     `left_out` goes with a `lock` of selected entries alone. Setting `stop` ends the reading
     soon; what comes back then is not to be used.
     """
@@ -154,8 +163,38 @@ def look(
     if hash_all:
         there = {path for path, sight in inventory.items() if isinstance(sight, Regular)}
         unknown = sorted({*unknown, *(there - left_out.paths)})
-    contents = hash_files(unknown, store, report, jobs=jobs, stop=stop) if unknown else {}
-    return conclude(lock, inventory, receipt, contents, allowance, left_out)
+    unread: dict[SafePath, CivsyncError] = {}
+    contents = {}
+    if unknown:
+        contents = hash_files(
+            sorted(unknown, key=lambda path: -_size_of(inventory[path])),
+            store,
+            report,
+            jobs=jobs,
+            stop=stop,
+            size=sum(_size_of(inventory[path]) for path in unknown),
+            known={} if full else proven(wanted_files(lock), receipt),
+            failed=unread.__setitem__,
+        )
+    world = conclude(lock, inventory, receipt, contents, allowance, left_out)
+    if not unread:
+        return world
+    return replace(world, unread=unread, plan=_without_trust(world.plan, unread))
+
+
+def _without_trust(plan: Plan, unread: Mapping[SafePath, CivsyncError]) -> Plan:
+    """Let nothing count as in place that was to be read and could not be."""
+    actions = tuple(
+        Blocked(want=action.want, error=unread[action.want.path])
+        if isinstance(action, Keep | Satisfied) and action.want.path in unread
+        else action
+        for action in plan.actions
+    )
+    return replace(plan, actions=actions)
+
+
+def _size_of(sight: Sight) -> int:
+    return sight.stamp.size if isinstance(sight, Regular) else 0
 
 
 def hash_files(
@@ -165,8 +204,15 @@ def hash_files(
     *,
     jobs: int,
     stop: Event | None = None,
+    size: int = 0,
+    known: Mapping[SafePath, Digests] | None = None,
+    failed: Callable[[SafePath, CivsyncError], None] | None = None,
 ) -> dict[SafePath, tuple[str, str, Stamp]]:
-    """Read files in parallel; a file that vanishes or fails meanwhile is left out."""
+    """Read files in parallel, begun in the order given: the biggest should come first.
+
+    A file that vanishes or fails meanwhile is left out, and `failed` is told. `size` is the
+    sum of bytes, where it is known; `known` is as for `Store.digest`.
+    """
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a no-op never hashes
 
     stop = stop or Event()
@@ -175,23 +221,33 @@ def hash_files(
     mutex = Mutex()
 
     def hash_one(path: SafePath) -> None:
+        nonlocal bytes_read
         told = 0
 
         def tell(count: int) -> None:
             nonlocal told, bytes_read
             if stop.is_set():
                 raise _StoppedError
+            if told and count - told < _TELL_BYTES:
+                return
             with mutex:
                 bytes_read += count - told
-                event = Hashing(done=len(contents), total=len(paths), bytes_done=bytes_read)
+                event = Hashing(
+                    done=len(contents), total=len(paths), bytes_done=bytes_read, bytes_total=size
+                )
             told = count
             report(event)
 
         try:
-            digests, stamp = store.digest(path, tell)
-        except (CivsyncError, _StoppedError):
+            digests, stamp = store.digest(path, tell, known=known.get(path) if known else None)
+        except _StoppedError:
+            return
+        except CivsyncError as error:
+            if failed is not None:
+                failed(path, error)
             return
         with mutex:
+            bytes_read += digests.size - told
             contents[path] = (digests.sha256, digests.blake3, stamp)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:

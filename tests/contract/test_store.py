@@ -1,6 +1,7 @@
 """What every Store promises: nothing is overwritten or taken away that was not as seen."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,44 @@ def test_digest_returns_both_hashes_and_the_stamp(world: World) -> None:
     digests, found = world.store.digest(A, seen.append)
     assert (digests.sha256, digests.size, found) == (sha256(DATA), len(DATA), stamp)
     assert seen[-1] == len(DATA)
+
+
+def test_what_kept_size_and_blake3_is_what_it_was_known_to_be(world: World) -> None:
+    stamp = publish(world, A)
+    digests, _ = world.store.digest(A)
+    known = replace(digests, sha256="0" * 64)
+    assert world.store.digest(A, known=known) == (known, stamp)
+
+
+@pytest.mark.parametrize("data", [DATA[:-1] + b"x", DATA[:-1], DATA + b"x", b""])
+def test_anything_else_is_hashed_both_ways(data: bytes, world: World) -> None:
+    publish(world, A)
+    known, _ = world.store.digest(A)
+    world.put(A, data)
+    digests, _ = world.store.digest(A, known=known)
+    assert (digests.sha256, digests.size) == (sha256(data), len(data))
+    assert digests.blake3 != known.blake3
+
+
+def test_a_damaged_file_is_set_aside_with_what_it_is_and_why(world: World) -> None:
+    publish(world, A)
+    world.put(A, OTHER)
+    where = world.quarantine.set_aside(
+        A, expected=stamp_at(world, A), sha256=sha256(OTHER), reason="it rotted"
+    )
+    assert world.read(A) is None
+    assert sha256(OTHER) in where
+    assert world.parts.salvage(sha256(OTHER), len(OTHER), ())
+
+
+def test_a_file_that_changed_since_it_was_read_is_not_set_aside(world: World) -> None:
+    publish(world, A)
+    stamp = stamp_at(world, A)
+    world.put(A, OTHER)
+    with pytest.raises(SafetyError) as error:
+        world.quarantine.set_aside(A, expected=stamp, sha256=sha256(DATA), reason="it rotted")
+    assert refusal(error) is Code.MODIFIED_FILE
+    assert world.read(A) == OTHER
 
 
 def test_digest_of_nothing_is_a_disk_error(world: World) -> None:

@@ -34,6 +34,7 @@ def test_a_whole_tree_is_as_locked(project: Project) -> None:
     assert (shown.json["files"], shown.json["right"], shown.json["faults"]) == (2, 2, [])
 
 
+@pytest.mark.fault("4.3/rot", "hand edit")
 def test_each_file_that_differs_is_named_with_both_hashes_and_nothing_is_touched(
     project: Project,
 ) -> None:
@@ -57,6 +58,7 @@ def test_each_file_that_differs_is_named_with_both_hashes_and_nothing_is_touched
     assert project.files() == before
 
 
+@pytest.mark.fault("4.3/rot", "truncation")
 def test_a_truncated_file_is_told_by_its_size(project: Project) -> None:
     path = project.root / STYLE
     path.write_bytes(path.read_bytes()[:-1])
@@ -78,6 +80,7 @@ def test_what_stands_in_the_way_is_a_refusal(project: Project) -> None:
     assert (ran.status, f"differs  {STYLE}" in ran.out) == (8, True)
 
 
+@pytest.mark.fault("4.3/rot", "a flipped bit, time restored")
 def test_rot_that_verify_found_is_known_to_status_and_mended_by_sync(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.write("model: 1133590", "model: 967204")

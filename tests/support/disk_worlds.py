@@ -12,7 +12,7 @@ from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root, open_root
 from civsync.disk.store import DiskStore
 from civsync.disk.trash_can import DiskTrashCan
-from civsync.ports import BlindParts, Ledger, Parts, Store, TrashCan
+from civsync.ports import BlindParts, Ledger, Parts, Quarantine, Store, TrashCan
 from support.memory_disk import (
     MemoryDisk,
     MemoryLedger,
@@ -30,6 +30,7 @@ class World:
     """
 
     store: Store
+    quarantine: Quarantine
     parts: Parts
     blind: BlindParts
     trash: TrashCan
@@ -43,6 +44,7 @@ def memory_world(disk: MemoryDisk) -> World:
     """Return the twin."""
     return World(
         store=MemoryStore(disk),
+        quarantine=MemoryStore(disk),
         parts=MemoryParts(disk),
         blind=MemoryParts(disk),
         trash=MemoryTrashCan(disk),
@@ -67,6 +69,7 @@ def real_world(folder: Path, *, plain: bool) -> World:
 
     return World(
         store=DiskStore(root),
+        quarantine=DiskStore(root),
         parts=DiskParts(root),
         blind=DiskParts(root),
         trash=DiskTrashCan(root),

@@ -22,7 +22,7 @@ class Row:
     faults: tuple[str, ...]
 
 
-SECTIONS: Final = {"4.1": "Connection", "4.2": "What the reply means"}
+SECTIONS: Final = {"4.1": "Connection", "4.2": "What the reply means", "4.3": "Disk"}
 
 ROWS: Final = (
     Row(
@@ -186,5 +186,12 @@ ROWS: Final = (
         happens="upstream takes a version away or changes it",
         required="the lock stays; `gone` or what is needed is said; a changed hash is an alarm",
         faults=("deleted", "hidden", "early access", "hash changed"),
+    ),
+    Row(
+        id="4.3/rot",
+        happens="a file changes by itself, or by hand",
+        required="`verify` reads it and finds it, whatever size and time say; what is found once is"
+        " not believed by its stamp any more, and a repair keeps the damaged file",
+        faults=("a flipped bit, time restored", "truncation", "hand edit", "unreadable"),
     ),
 )

@@ -26,8 +26,8 @@ _MARKER: Final = "pytest.mark.fault"
 HEAD: Final = """\
 # Faults and their tests
 
-Every fault of a connection or of a reply that civsync must survive, what it must do then, and
-the tests that make it happen, through the command line or through the real transport.
+Every fault of a connection, of a reply or of a disk that civsync must survive, what it must do
+then, and the tests that make it happen, through the command line or the real transport.
 
 Made by `PYTHONPATH=tests python -m support.fault_tests` from the markers of the tests.
 """

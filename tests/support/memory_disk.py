@@ -151,7 +151,11 @@ class MemoryStore:
         return {path: self.disk.sight(path) for path in paths}
 
     def digest(
-        self, path: SafePath, progress: Callable[[int], None] | None = None
+        self,
+        path: SafePath,
+        progress: Callable[[int], None] | None = None,
+        *,
+        known: Digests | None = None,
     ) -> tuple[Digests, Stamp]:
         self._walk(path)
         if path not in self.disk.files:
@@ -161,7 +165,9 @@ class MemoryStore:
         file = self.disk.files[path]
         if progress is not None and file.data:
             progress(len(file.data))
-        return digests_of(file.data), file.stamp
+        found = digests_of(file.data)
+        same = known is not None and (known.size, known.blake3) == (found.size, found.blake3)
+        return (known if known is not None and same else found), file.stamp
 
     def publish(
         self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
@@ -193,6 +199,22 @@ class MemoryStore:
         self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
     ) -> None:
         self._discard(path, self._require(path, expected), reason, sha256)
+
+    def set_aside(self, path: SafePath, *, expected: Stamp, sha256: str, reason: str) -> str:
+        file = self._require(path, expected)
+        self.disk.writes += 1
+        self.disk.quarantine.append(
+            Discarded(
+                data=file.data,
+                path=path,
+                reason=reason,
+                serial=self.disk.writes,
+                sha256=sha256,
+                stamp=file.stamp,
+            )
+        )
+        del self.disk.files[path]
+        return f".civsync/quarantine/{sha256}"
 
     def _discard(self, path: str, file: MemoryFile, reason: str, sha256: str) -> None:
         self.disk.writes += 1

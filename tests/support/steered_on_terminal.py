@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from civsync.cli.acting import Interrupted, _until_signal
+from civsync.cli.acting import Interrupted, until_signal
 from civsync.cli.controls import open_controls
 from civsync.cli.output import OutputChoice
 from civsync.cli.progress import choose_display
@@ -69,7 +69,7 @@ def run() -> int:
                     await failed.wait()
                 raise DiskError(Code.DISK_FAILED, "it failed")
 
-    ending = anyio.run(_until_signal, context, work)
+    ending = anyio.run(until_signal, context, work)
     assert isinstance(ending, Interrupted)
     return ending.status
 

@@ -156,6 +156,18 @@ def test_a_quiet_log_is_silent_but_for_what_should_not_be_missed(
     ]
 
 
+def test_a_log_tells_now_and_then_how_much_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = Watch()
+    log = LogLines(Output(OutputChoice()), watch)
+    for second in range(1, 26):
+        watch.now = 100.0 + second
+        log(Hashing(done=1, total=2, bytes_done=second * MIB, bytes_total=100 * MIB))
+    assert capsys.readouterr().err.splitlines() == [
+        "read 10.0 MiB of 100.0 MiB, 1 of 2 files, 1.0 MiB/s",
+        "read 20.0 MiB of 100.0 MiB, 1 of 2 files, 1.0 MiB/s",
+    ]
+
+
 def test_retries_and_pauses_are_told_with_their_time(capsys: pytest.CaptureFixture[str]) -> None:
     log = LogLines(Output(OutputChoice()))
     log(FileRetrying(path=A, error=LOST, delay=0.5))

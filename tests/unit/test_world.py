@@ -1,18 +1,19 @@
 """One look at a root: what is read, what is remembered, and when nothing is to do."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from civsync.core.codes import Code
-from civsync.core.disk import Digests, Stamp
+from civsync.core.disk import Digests, Regular, Stamp
 from civsync.core.errors import DiskError
 from civsync.core.events import Event, Hashing
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Blocked, Keep, Replace, Satisfied
 from civsync.engine.world import glance, hash_files, look
 from support.engine_world import EngineWorld, body
-from support.memory_disk import MemoryDisk, MemoryLedger, MemoryStore
+from support.memory_disk import MemoryDisk, MemoryLedger, MemoryStore, digests_of
 
 
 class ReadingStore(MemoryStore):
@@ -23,11 +24,13 @@ class ReadingStore(MemoryStore):
         self.read: list[str] = []
         self.broken = broken
 
-    def digest(self, path: SafePath, progress: object = None) -> tuple[Digests, Stamp]:
+    def digest(
+        self, path: SafePath, progress: object = None, *, known: Digests | None = None
+    ) -> tuple[Digests, Stamp]:
         self.read.append(path)
         if path in self.broken:
             raise DiskError(Code.DISK_FAILED, "input/output error")
-        return super().digest(path, progress)  # type: ignore[arg-type]  # passed on as it came
+        return super().digest(path, progress, known=known)  # type: ignore[arg-type]  # as it came
 
 
 def synced() -> EngineWorld:
@@ -152,3 +155,38 @@ def test_reading_tells_how_far_it_is_and_ends_when_told_to() -> None:
     contents = hash_files(paths, MemoryStore(disk), listen, jobs=1, stop=stop)
     assert [event.bytes_done for event in events if isinstance(event, Hashing)] == [100]
     assert set(contents) == {paths[0]}
+
+
+# --- both hashes, or BLAKE3 alone -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["by BLAKE3", "full"])
+def test_a_forged_blake3_in_the_receipt_deceives_only_where_the_lock_has_none(full: bool) -> None:
+    """The one who can write the receipt is believed about BLAKE3, unless asked not to."""
+    world = synced()
+    path = parse_path("loras/a.bin")
+    file = world.disk.files[path]
+    world.disk.files[path] = type(file)(data=body(9), stamp=file.stamp)
+    forged = replace(world.disk.receipt.owned[path], blake3=digests_of(body(9)).blake3)
+    owned = {**world.disk.receipt.owned, path: forged}
+    world.disk.receipt = replace(world.disk.receipt, owned=owned)
+    seen = look(
+        world.lock,
+        MemoryStore(world.disk),
+        MemoryLedger(world.disk),
+        world.take,
+        hash_all=True,
+        full=full,
+    )
+    sight = seen.inventory[path]
+    assert isinstance(sight, Regular)
+    assert (sight.sha256 == digests_of(body(9)).sha256) is full
+
+
+def test_files_that_cannot_be_read_are_told_whatever_is_remembered_of_them() -> None:
+    world = synced()
+    store = ReadingStore(world.disk, broken=("loras/a.bin",))
+    seen = look(world.lock, store, MemoryLedger(world.disk), world.take, hash_all=True)
+    assert list(seen.unread) == ["loras/a.bin"]
+    assert [blocked.want.path for blocked in seen.plan.blocked] == ["loras/a.bin"]
+    assert not seen.settled

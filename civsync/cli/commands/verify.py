@@ -1,38 +1,45 @@
-"""`civsync verify`: read every locked file and say which differs."""
+"""`civsync verify`: read every locked file, say which differs, and put it right if told to."""
 
 import time
-from collections.abc import Mapping
 
 import click
 
 from civsync.cli.goal import glance_at_lock
-from civsync.cli.groups import choose_for, group_options, unselected_text
-from civsync.cli.options import Context, common_options, pass_context
-from civsync.cli.output import (
-    Output,
-    count_text,
-    duration_text,
-    error_document,
-    show,
-    size_text,
-)
+from civsync.cli.groups import choose_for, group_options
+from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.progress import choose_display
+from civsync.cli.verifying import find_faults, tell
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import Code
-from civsync.core.disk import Absent, Regular, Sight
-from civsync.core.errors import CivsyncError, IntegrityError, exit_of
+from civsync.core.disk import Absent
+from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
 from civsync.core.lock import Lock
-from civsync.core.names import SafePath
-from civsync.core.plan import Blocked, Want
 from civsync.decide.groups import Chosen, with_placed
-from civsync.decide.plan import wanted_files
-from civsync.engine.world import World, glance, look
+from civsync.engine.world import glance, look
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Trust size, time and inode where they are known.")
+@click.option(
+    "--full", is_flag=True, help="SHA-256 of every file, also where the receipt has a BLAKE3."
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Put damaged files of civsync's into quarantine, and get them and missing ones again.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    envvar="CIVSYNC_OFFLINE",
+    help="Repair without the network, from what is on this disk.",
+)
+@click.option(
+    "--rebuild", is_flag=True, help="Make the receipt anew from the lock and what is on disk."
+)
+@click.option("--yes", is_flag=True, help="Let --rebuild take files over without asking.")
 @click.option(
     "-j",
     "--jobs",
@@ -45,24 +52,70 @@ from civsync.engine.world import World, glance, look
 @group_options
 @common_options
 @pass_context
-def command(context: Context, *, quick: bool, jobs: int, groups: GroupWishes) -> int:
+def command(
+    context: Context,
+    *,
+    quick: bool,
+    full: bool,
+    repair: bool,
+    offline: bool,
+    rebuild: bool,
+    yes: bool,
+    jobs: int,
+    groups: GroupWishes,
+) -> int:
     """Read every locked file and compare it with the lock.
 
     That is what is selected; if no flag says which groups, also what is there of others,
-    as civsync placed it. Changes no file of the tree, and needs no network.
+    as civsync placed it. Changes no file of the tree unless told to --repair it, and needs
+    no network for anything else.
     """
-    output = context.output
+    ctx = click.get_current_context()
+    in_force(ctx, "quick", "full", "rebuild")
+    in_force(ctx, "repair", "rebuild")
+    if yes and not rebuild:
+        raise UserError(Code.USAGE, "--yes is for --rebuild alone")
+    if rebuild:
+        from civsync.cli.rebuilding import rebuild_receipt
+
+        return rebuild_receipt(context, groups, jobs=jobs, yes=yes)
     goal = glance_at_lock(context)
-    chosen = choose_for(goal, groups, output)
+    chosen = choose_for(goal, groups, context.output)
     disk = open_disk(goal.root)
     if not groups:
         chosen = _with_placed(goal.lock, chosen, disk)
+    if repair:
+        from civsync.cli.acting import Orders
+        from civsync.cli.repairing import tell_repair
+        from civsync.core.limits import MIN_SPEED
+        from civsync.decide.guard import AllowPrune
+        from civsync.decide.plan import Allowance
+        from civsync.engine.run import Manner
+
+        orders = Orders(
+            goal=goal,
+            chosen=chosen,
+            disk=disk,
+            allowance=Allowance(),
+            allow_prune=AllowPrune(),
+            hash_all=not quick,
+            empty_trash=False,
+            min_speed=MIN_SPEED,
+            manner=Manner(jobs=jobs, offline=offline),
+        )
+        return tell_repair(context, orders, full=full)
+    return _look(context, chosen, disk, quick=quick, full=full, jobs=jobs)
+
+
+def _look(
+    context: Context, chosen: Chosen, disk: Disk, *, quick: bool, full: bool, jobs: int
+) -> int:
     began = time.monotonic()
     world = None
     if quick:
         world = glance(chosen.lock, disk.store, disk.ledger, left_out=chosen.left_out)
     if world is None:
-        with choose_display(output) as display:
+        with choose_display(context.output) as display:
             world = look(
                 chosen.lock,
                 disk.store,
@@ -70,24 +123,15 @@ def command(context: Context, *, quick: bool, jobs: int, groups: GroupWishes) ->
                 display,
                 left_out=chosen.left_out,
                 hash_all=not quick,
+                full=full,
                 jobs=jobs,
             )
-    wants = wanted_files(chosen.lock)
-    blocked = {
-        action.want.path: action.error
-        for action in world.plan.actions
-        if isinstance(action, Blocked)
-    }
-    faults: dict[str, CivsyncError] = {}
-    for path, want in wants.items():
-        error = _fault(want, world.inventory.get(path, Absent()), blocked.get(path))
-        if error is not None:
-            faults[path] = error
+    finding = find_faults(chosen.lock, world)
     if world.learned:
         # So that status and sync know it too, also where size and time did not change.
         disk.remember(world.receipt)
-    _tell(output, world, wants, faults, time.monotonic() - began)
-    return exit_of(faults.values())
+    tell(context.output, finding, time.monotonic() - began)
+    return finding.exit
 
 
 def _with_placed(lock: Lock, chosen: Chosen, disk: Disk) -> Chosen:
@@ -108,59 +152,3 @@ def _with_placed(lock: Lock, chosen: Chosen, disk: Disk) -> Chosen:
     there = disk.store.survey(placed)
     kept = {path for path in placed if not isinstance(there[path], Absent)}
     return with_placed(chosen, lock, kept)
-
-
-def _fault(want: Want, sight: Sight, blocked: CivsyncError | None) -> CivsyncError | None:
-    match sight:
-        case Regular(sha256=sha256) if sha256 == want.file.sha256:
-            return None
-        case Absent():
-            return IntegrityError(
-                Code.DIFFERS, "missing", subject=want.path, hint="Run `civsync sync`."
-            )
-        case Regular(stamp=stamp, sha256=sha256):
-            held = f"SHA-256 {sha256}" if sha256 else f"{stamp.size} bytes"
-            return IntegrityError(
-                Code.DIFFERS,
-                f"has {held}, the lock says {want.file.sha256} ({want.file.size} bytes)",
-                subject=want.path,
-                data={"expected": want.file.sha256, "found": sha256, "size": stamp.size},
-            )
-        case _:
-            return blocked
-
-
-def _tell(
-    output: Output,
-    world: World,
-    wants: Mapping[SafePath, Want],
-    faults: dict[str, CivsyncError],
-    seconds: float,
-) -> None:
-    count = len(wants)
-    if output.choice.json:
-        output.document(
-            "civsync.verify",
-            {
-                "files": count,
-                "right": count - len(faults),
-                "faults": [
-                    {"path": path, "error": error_document(error)} for path, error in faults.items()
-                ],
-                "unselected": world.plan.unselected.files,
-            },
-        )
-        return
-    for path, error in faults.items():
-        output.data(
-            f"{output.paint('differs', 'red', to_stdout=True)}  {show(path)}: {show(error.message)}"
-        )
-    # The inventory also holds what is not selected, which was looked at and not read.
-    sights = (world.inventory.get(path) for path in wants)
-    read = sum(sight.stamp.size for sight in sights if isinstance(sight, Regular))
-    right = f"{count - len(faults):,} of {count_text(count, 'file')} as locked"
-    output.talk(f"{right}, {size_text(read)} in {duration_text(seconds)}")
-    if world.plan.unselected.files:
-        output.talk(unselected_text(world.plan.unselected))
-    if faults:
-        output.talk("Run `civsync sync`: it fetches what is missing and says what stops the rest.")
