@@ -115,6 +115,8 @@ class Code(StrEnum):
     FOREIGN_FILE = "foreign-file"
     MODIFIED_FILE = "modified-file"
     UNSELECTED_FILE = "unselected-file"
+    NOT_WANTED = "not-wanted"
+    MISPLACED = "misplaced"
     PRUNE_GUARD = "prune-guard"
     SEARCH_EMPTY = "search-empty"
     ROOT_MARKER_MISSING = "root-marker-missing"

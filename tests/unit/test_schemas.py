@@ -74,6 +74,7 @@ from support.lock_values import (
 
 EXPECTED = {
     *(
+        "adopt",
         "audit",
         "auth",
         "completion",
