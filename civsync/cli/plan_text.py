@@ -33,8 +33,10 @@ def plan_lines(plan: Plan, output: Output) -> Iterator[str]:
         yield f"  … and {len(lines) - limit:,} more (--verbose shows all)"
     yield plan_sum(plan)
     if theirs := sum(isinstance(action, Satisfied) for action in plan.actions):
-        what = "1 of them is" if theirs == 1 else f"{theirs:,} of them are"
-        yield f"{what} not civsync's: `civsync adopt --all` takes over what it did not place"
+        yield (
+            f"{count_text(theirs, 'file')} in place, but not placed by civsync:"
+            " `civsync adopt --all` takes such files over"
+        )
     if plan.unselected.files:
         yield unselected_text(plan.unselected)
 

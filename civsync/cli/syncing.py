@@ -11,12 +11,13 @@ from civsync.cli.options import Context
 from civsync.cli.output import Output, duration_text, error_document, show, size_text
 from civsync.cli.plan_text import plan_lines
 from civsync.cli.progress import VERBS, choose_display, event_document
-from civsync.cli.settings import state_dir
+from civsync.cli.settings import find_link_mode, state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Unselected
+from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Wishes:
     """What the flags of a sync said. `allow_prune` None means any number of files.
 
-    `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second.
+    `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second. `link`
+    None means that the user's config decides.
     """
 
     mode: Mode
@@ -53,6 +55,7 @@ class Wishes:
     min_speed: int
     hash_all: bool
     fail_fast: bool
+    link: LinkMode | None
 
 
 def sync(context: Context, wishes: Wishes) -> int:
@@ -109,6 +112,7 @@ def _act(
         hash_all=wishes.hash_all,
         min_speed=wishes.min_speed,
         empty_trash=wishes.empty_trash,
+        link=find_link_mode(wishes.link),
         manner=Manner(
             jobs=wishes.jobs,
             connections=wishes.connections,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
 from civsync.core.codes import Code
-from civsync.core.disk import Inventory, Owned, Receipt, Regular, Sight, Stamp
+from civsync.core.disk import Inventory, Known, Owned, Receipt, Regular, Sight, Stamp
 from civsync.core.errors import CivsyncError, DiskError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
@@ -30,6 +30,17 @@ class Appraisal:
     receipt: Receipt
     fates: Sequence[Fate]
     contents: Contents = field(default_factory=dict)
+
+    @property
+    def told(self) -> Receipt:
+        """The receipt, with what was read of files that stay where they are and whose they are."""
+        moved = {fate.source for fate in self.fates if isinstance(fate, Bring)}
+        read = {
+            path: Known(sha256=sha256, stamp=stamp)
+            for path, (sha256, _, stamp) in self.contents.items()
+            if path not in moved and path not in self.receipt.owned
+        }
+        return replace(self.receipt, known={**self.receipt.known, **read})
 
 
 def appraise(

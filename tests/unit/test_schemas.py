@@ -217,7 +217,10 @@ EVENTS: list[Event] = [
     FileRetrying(path=PATH, error=PLAIN, delay=0.5),
     *(
         FileDone(path=PATH, how=how, size=2, received=0)
-        for how in ("fetched", "restored", "moved", "retired", "recorded")
+        for how in (
+            *("fetched", "restored", "moved", "retired", "recorded"),
+            *("reflinked", "hardlinked", "copied"),
+        )
     ),
     FileFailed(path=PATH, error=ERRORS[-1]),
     Paused(host="civitai.com", seconds=30),

@@ -10,7 +10,7 @@ from civsync.cli.named_files import find_named
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
 from civsync.cli.progress import choose_display
-from civsync.cli.wiring import Disk, open_disk
+from civsync.cli.wiring import Disk, note_known_files, open_disk
 from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError, exit_of
@@ -84,6 +84,8 @@ def command(
         disk.root.establish()
         with hold_root(disk.root, command="civsync adopt"):
             appraisal = take_over(look(), disk.store, disk.ledger)
+            # So that a sync need not download what lies under another name.
+            note_known_files(disk, appraisal.told)
     fates = [*appraisal.fates, *unsafe]
     _tell(context.output, disk, fates, dry_run=dry_run)
     return exit_of(fate.error for fate in fates if isinstance(fate, Leave))

@@ -118,6 +118,12 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
     envvar="CIVSYNC_VERIFY",
     help="Which files on disk to read again.",
 )
+@click.option(
+    "--link",
+    type=click.Choice(["auto", "reflink", "hardlink", "copy", "off"]),
+    envvar="CIVSYNC_LINK",
+    help="How to use what other roots of this machine hold [auto].",
+)
 @click.option("--keep-going", is_flag=True, help="Go on after a failure (the default).")
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
@@ -146,6 +152,7 @@ def command(
     limit_rate: Rate | None,
     min_speed: Rate | None,
     verify: str,
+    link: str | None,
     keep_going: bool,
     fail_fast: bool,
     groups: GroupWishes,
@@ -172,6 +179,7 @@ def command(
             return tell_in_step(context.output, settled.files, settled.unselected)
     from civsync.cli.goal import Mode
     from civsync.cli.syncing import Wishes, sync
+    from civsync.core.link_mode import LinkMode
 
     wishes = Wishes(
         mode=Mode.FROZEN if frozen else Mode.LOCKED if locked else Mode.UPDATE,
@@ -192,5 +200,6 @@ def command(
         min_speed=MIN_SPEED if min_speed is None else min_speed.bytes or 0,
         hash_all=verify == "all",
         fail_fast=failing == "fail_fast",
+        link=LinkMode(link) if link else None,
     )
     return sync(context, wishes)

@@ -17,7 +17,7 @@ from civsync.cli.output import (
     size_text,
 )
 from civsync.cli.progress import choose_display
-from civsync.cli.wiring import Disk, open_disk
+from civsync.cli.wiring import Disk, note_known_files, open_disk
 from civsync.core.codes import Code
 from civsync.core.disk import Absent, Regular, Sight
 from civsync.core.errors import CivsyncError, IntegrityError, exit_of
@@ -86,6 +86,7 @@ def command(context: Context, *, quick: bool, jobs: int, groups: GroupWishes) ->
     if world.learned:
         # So that status and sync know it too, also where size and time did not change.
         disk.remember(world.receipt)
+        note_known_files(disk, world.receipt)
     _tell(output, world, wants, faults, time.monotonic() - began)
     return exit_of(faults.values())
 
