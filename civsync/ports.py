@@ -254,10 +254,14 @@ class Parts(Protocol):
         """
         ...
 
-    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
-        """Make a whole part out of trash, quarantine, or a copy of one of `candidates`.
+    def salvage(
+        self, sha256: str, size: int, candidates: Sequence[SafePath], *, spending: bool = True
+    ) -> str:
+        """Make a whole part out of what this machine has, `candidates` of this root for one.
 
-        True if the next `claim` will hold `size` bytes (which the caller still verifies).
+        If the next `claim` will hold `size` bytes (which the caller still verifies), it says
+        how: "restored" where they were below this root, else "reflinked", "hardlinked" or
+        "copied"; else "". Without `spending` only what takes no more space is tried elsewhere.
         """
         ...
 

@@ -4,10 +4,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
@@ -21,10 +22,18 @@ from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url, state_dir
 from civsync.cli.turns import in_turn_async
-from civsync.cli.wiring import Disk, Pull, open_wire
+from civsync.cli.wiring import (
+    Disk,
+    Pull,
+    forget_stale,
+    note_known_files,
+    open_wire,
+    with_elsewhere,
+)
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
+from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
@@ -34,6 +43,9 @@ from civsync.engine.fetch import Outside
 from civsync.engine.run import Manner, Outcome, carry_out
 from civsync.engine.space import Spare, check_space
 from civsync.engine.world import World, look
+
+if TYPE_CHECKING:
+    from civsync.disk.elsewhere import Elsewhere
 
 T = TypeVar("T")
 
@@ -58,6 +70,7 @@ class Orders:
     min_speed: int
     empty_trash: bool
     manner: Manner
+    link: LinkMode = LinkMode.AUTO
     witness: Witness | None = None
 
 
@@ -119,6 +132,7 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
         await run_sync(disk.ledger.commit, world.receipt)
     display(Planned(plan=world.plan))
     check_prune(world.plan, world.receipt, orders.allow_prune)
+    disk, elsewhere = await run_sync(with_elsewhere, disk, world.plan, orders.link)
     spare = Spare(
         trash=disk.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
     )
@@ -126,13 +140,49 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
         lambda: check_space(world.plan, disk.parts, spare, retired_first=orders.manner.prune_first)
     )
     make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
-    outcome = await transfer(context, orders, display, world=world, make_room=make_room)
+    here = replace(orders, disk=disk)
+    async with _stopped_when_cancelled(elsewhere):
+        outcome = await transfer(context, here, display, world=world, make_room=make_room)
     if disk.store.linkless:
         display(Noted(code="no-hard-links", message="this file system has no hard links"))
+    if elsewhere is not None:
+        if elsewhere.fallback:
+            # Where the user named no way, a copy is what was asked for.
+            code = "not-shared" if orders.link is LinkMode.AUTO else "link-fallback"
+            display(Noted(code=code, message=elsewhere.fallback))
+        await run_sync(forget_stale, elsewhere)
+    if world.learned or outcome.receipt != world.receipt:
+        await run_sync(note_known_files, disk, outcome.receipt)
     # Parts of what is not selected now may be gone on with later.
     wanted = frozenset(file.sha256 for _, file in orders.goal.lock.files())
     await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
     return outcome
+
+
+@asynccontextmanager
+async def _stopped_when_cancelled(elsewhere: "Elsewhere | None") -> AsyncIterator[None]:
+    """Let no copy of a large file, which runs in a thread, hold up the end of a cancelled run."""
+    if elsewhere is None:
+        yield
+        return
+    failure: CivsyncError | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_stop_in_the_end, elsewhere)
+        try:
+            yield
+        except CivsyncError as error:
+            # Raised below: a task group would wrap it.
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _stop_in_the_end(elsewhere: "Elsewhere") -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        elsewhere.stop()
 
 
 async def transfer(

@@ -33,6 +33,11 @@ def plan_lines(plan: Plan, output: Output) -> Iterator[str]:
     if len(lines) > limit:
         yield f"  … and {len(lines) - limit:,} more (--verbose shows all)"
     yield plan_sum(plan)
+    if theirs := sum(isinstance(action, Satisfied) for action in plan.actions):
+        yield (
+            f"{count_text(theirs, 'file')} in place, but not placed by civsync:"
+            " `civsync adopt --all` takes such files over"
+        )
     if plan.unselected.files:
         yield unselected_text(plan.unselected)
 

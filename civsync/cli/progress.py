@@ -40,6 +40,9 @@ LOG_EVERY_S = 10.0
 VERBS = {
     "fetched": "downloaded",
     "restored": "restored without the network",
+    "reflinked": "reflinked from another root",
+    "hardlinked": "hard-linked from another root",
+    "copied": "copied from another root",
     "moved": "moved",
     "retired": "retired to trash",
     "recorded": "downloaded to record its hash",
@@ -181,6 +184,8 @@ def tell_common(event: Event, output: Output) -> None:
             output.talk(message)
         case Noted(code="paused" | "resumed" | "served-name", message=message, path=path):
             output.talk(f"{show(path or '')}: {show(message)}")
+        case Noted(code="not-shared", message=message):
+            output.talk(show(message))
         case Noted(message=message, path=path):
             output.warn(f"{show(path) + ': ' if path else ''}{show(message)}")
         case FileDone() | FileFailed() | FileStarted() | FileProgress() | Asked() | Hashing():

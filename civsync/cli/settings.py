@@ -9,11 +9,14 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from civsync.cli.output import OutputChoice
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
+
+if TYPE_CHECKING:
+    from civsync.core.link_mode import LinkMode
 
 MANIFEST: Final = "civsync.yaml"
 LOCK: Final = "civsync.lock"
@@ -136,6 +139,27 @@ def find_api_url(settings: Settings) -> str:
     return str(origin)
 
 
+def find_link_mode(flag: "LinkMode | None") -> "LinkMode":
+    """Return how bytes of other roots may be used: what the flag says, else the user's config.
+
+    Raises UserError config-invalid.
+    """
+    from civsync.core.link_mode import LinkMode
+
+    if flag is not None:
+        return flag
+    text = user_config().link or LinkMode.AUTO
+    try:
+        return LinkMode(text)
+    except ValueError:
+        raise UserError(
+            Code.CONFIG_INVALID,
+            f"`link: {text}` is no way to use files of other roots",
+            subject=str(config_dir() / "config.yaml"),
+            hint=f"Write one of: {', '.join(LinkMode)}.",
+        ) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserConfig:
     """The user's own `config.yaml`. It may say what a manifest may not."""
@@ -143,6 +167,7 @@ class UserConfig:
     root: str = ""
     api_url: str = ""
     token_command: str = ""
+    link: str = ""
 
 
 def user_config() -> UserConfig:
@@ -164,7 +189,7 @@ def user_config() -> UserConfig:
         ) from None
     from civsync.documents.config import read_config
 
-    known = ("root", "api_url", "token_command")
+    known = ("root", "api_url", "token_command", "link")
     values = read_config(data, name=str(path), known=known)
     return UserConfig(**values)
 

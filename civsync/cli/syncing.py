@@ -14,12 +14,13 @@ from civsync.cli.outcome_text import tell_outcome
 from civsync.cli.output import show
 from civsync.cli.plan_text import plan_lines
 from civsync.cli.progress import choose_display, event_document
-from civsync.cli.settings import state_dir
+from civsync.cli.settings import find_link_mode, state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Selection
+from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
 from civsync.core.saved_plan import SavedPlan, Terms
 from civsync.decide.groups import Chosen, choose
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 class Wishes:
     """What the flags of a sync said. `allow_prune` None means any number of files.
 
-    `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second.
+    `limit_rate` (None for no limit) and `min_speed` (0 for none) are in bytes a second. `link`
+    None means that the user's config decides.
     The plan is written to `plan_to`; the one in `apply_from` is carried out, and then what
     shapes a plan is as that one says. `unprotect` are paths as they were given.
     """
@@ -59,6 +61,7 @@ class Wishes:
     min_speed: int
     hash_all: bool
     fail_fast: bool
+    link: LinkMode | None
     unprotect: tuple[str, ...] = ()
     plan_to: Path | None = None
     apply_from: Path | None = None
@@ -214,6 +217,7 @@ def _act(context: Context, aim: Aim, wishes: Wishes, witness: "Witness | None" =
         min_speed=wishes.min_speed,
         empty_trash=wishes.empty_trash,
         witness=witness,
+        link=find_link_mode(wishes.link),
         manner=Manner(
             jobs=wishes.jobs,
             connections=wishes.connections,

@@ -35,7 +35,7 @@ class Tally:
             case FileProgress(path=path, held=held):
                 self._held[path] = held
             case FileDone(path=path, size=size, received=received, how=how):
-                if how in ("fetched", "restored", "recorded"):
+                if how not in ("moved", "retired"):
                     self._held[path] = size
                     self._found[path] = max(0, size - received)
                     self.files_done += 1

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from civsync.cli.settings import state_dir
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError
 from civsync.core.limits import DEFAULT_CONNECTIONS, MIN_SPEED
+from civsync.core.link_mode import LinkMode
+from civsync.core.plan import Plan
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.lockfile import hold_root
 from civsync.disk.parts import DiskParts
@@ -21,6 +23,8 @@ from civsync.disk.trash_can import DiskTrashCan
 if TYPE_CHECKING:
     from civsync.cli.options import Context
     from civsync.core.secrets import Token
+    from civsync.disk.elsewhere import Elsewhere
+    from civsync.disk.known_files import KnownFiles
     from civsync.ports import Reporter
     from civsync.sources.civitai import CivitaiSource
     from civsync.wire.transport import HttpTransport
@@ -45,6 +49,43 @@ class Disk:
             return
         with contextlib.suppress(CivsyncError), hold_root(self.root, command="civsync status"):
             self.ledger.commit(receipt)
+
+
+def note_known_files(disk: Disk, receipt: Receipt) -> None:
+    """Note for all roots of this machine what is known to lie below this one.
+
+    Only a short cut, as the index itself is: nothing of it is a failure.
+    """
+    if (index := _known_files()) is not None:
+        index.note(disk.root.beneath.root, receipt)
+
+
+def with_elsewhere(disk: Disk, plan: Plan, mode: LinkMode) -> tuple[Disk, "Elsewhere | None"]:
+    """Return a disk whose parts also come from other roots of this machine, if any can."""
+    from civsync.disk.elsewhere import Elsewhere
+
+    index = _known_files()
+    if mode is LinkMode.OFF or index is None or not plan.fetches:
+        return disk, None
+    places = index.find({action.want.file.sha256 for action in plan.fetches})
+    if not places:
+        return disk, None
+    elsewhere = Elsewhere(places, mode)
+    return replace(disk, parts=DiskParts(disk.root, elsewhere=elsewhere)), elsewhere
+
+
+def forget_stale(elsewhere: "Elsewhere") -> None:
+    """Drop from the index what turned out not to be so."""
+    if (index := _known_files()) is not None:
+        index.forget(elsewhere.stale)
+
+
+def _known_files() -> "KnownFiles | None":
+    try:
+        from civsync.disk.known_files import KnownFiles
+    except ImportError:  # Python can be built without SQLite
+        return None
+    return KnownFiles(state_dir())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

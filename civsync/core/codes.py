@@ -117,6 +117,8 @@ class Code(StrEnum):
     MODIFIED_FILE = "modified-file"
     UNSELECTED_FILE = "unselected-file"
     PROTECTED_FILE = "protected-file"
+    NOT_WANTED = "not-wanted"
+    MISPLACED = "misplaced"
     PRUNE_GUARD = "prune-guard"
     PLAN_STALE = "plan-stale"
     SEARCH_EMPTY = "search-empty"

@@ -69,7 +69,7 @@ class FileRetrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDone:
-    """An action is complete. `how` is "fetched", "moved", "restored", "recorded", ... ."""
+    """An action is complete. `how` is "fetched", "moved", "copied", "recorded", ... ."""
 
     path: SafePath
     how: str

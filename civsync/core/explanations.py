@@ -371,6 +371,16 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "A file that civsync placed was changed since. It is not overwritten unless told to,"
             " and then goes to .civsync/trash first.",
         ),
+        Code.NOT_WANTED: _safety(
+            "Run `civsync list` to see what is locked.",
+            "A file was named to be adopted, and the lock wants nothing with its content that is"
+            " not in place already. It stays as it is, and yours.",
+        ),
+        Code.MISPLACED: _safety(
+            "Run `civsync adopt --move`: it moves the file to where the lock wants it.",
+            "A file has the content of a locked one and lies under another name. Files that"
+            " civsync did not place are moved only when told to.",
+        ),
         Code.UNSELECTED_FILE: _safety(
             "Select its groups as well (`civsync sync --all-groups`), or give it up with"
             " `--prune-unselected`.",

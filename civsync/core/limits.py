@@ -177,6 +177,12 @@ TRASH_REASON_CHARS: Final = 200
 PART_DAYS: Final = 14
 """How long an unfinished part that no lock wants is kept."""
 
+INDEX_PATIENCE_S: Final = 1.0
+"""How long the index of known files is waited for; a run is right without it."""
+
+INDEX_PLACES: Final = 8
+"""Places of one content that are tried: more of them hold the same bytes, or are all stale."""
+
 # --- control while it runs ------------------------------------------------------------
 
 JOB_REQUEST_BYTES: Final = 8 * MIB

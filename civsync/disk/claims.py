@@ -233,6 +233,16 @@ def drop_idle(folder: Folder, name: str) -> int:
     return 1
 
 
+def drop_dead(folder: Folder, claim: Claim) -> None:
+    """Delete a claim if its owner is known to be dead. Raises OSError."""
+    fd = folder.open(claim.name, os.O_RDONLY)
+    try:
+        if owner_of(claim, fd) is Owner.DEAD:
+            folder.unlink(claim.name)
+    finally:
+        os.close(fd)
+
+
 def part_name(sha256: str) -> str:
     """Return the name of a part that nobody holds.
 

@@ -11,9 +11,11 @@ from typing import Final
 from civsync.core.codes import Code
 from civsync.core.errors import DiskError, SafetyError, Scalar
 
-_FULL: Final = frozenset(
+FULL: Final = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)
 )
+"""What a disk says on which there is no room."""
+
 _DENIED: Final = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 _WRONG_KIND: Final = frozenset((errno.ENOTDIR, errno.ELOOP, errno.EISDIR))
 
@@ -44,7 +46,7 @@ def translate(
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"cannot {doing} {shown(path)}: {reason} ({name})"
     data: dict[str, Scalar] = {"path": shown(path), "errno": name}
-    if error.errno in _FULL:
+    if error.errno in FULL:
         if need is not None:
             message += f"; {need} bytes are still to come"
             data["need"] = need

@@ -15,41 +15,58 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from civsync.core.errors import SafetyError
+from civsync.core.errors import CivsyncError, SafetyError
 from civsync.core.limits import PART_DAYS, TRASH_DAYS
 from civsync.core.names import SafePath
 from civsync.disk.claims import (
     busy,
     claim_part,
+    claims_for,
     copy_fresh,
+    drop_dead,
     drop_idle,
     held_under,
     parse_claim,
     part_name,
 )
+from civsync.disk.elsewhere import Brought, Elsewhere, is_linked_name
 from civsync.disk.faults import faults_of
 from civsync.disk.folder import Folder
+from civsync.disk.linked_part import LinkedPart
 from civsync.disk.part import HeldPart
 from civsync.disk.root import CONTROL, Root
 from civsync.disk.trash import QUARANTINE, TRASH, Trash
 from civsync.ports import Part
 
 PARTS: Final = f"{CONTROL}/parts"
+RESTORED: Final = "restored"
+"""What was salvaged out of this root itself."""
+
+ClaimedPart = HeldPart | LinkedPart
+
 _DAY_S: Final = 24 * 3600
 
 
 class DiskParts:
     """The real `Parts`. Safe to share between threads."""
 
-    def __init__(self, root: Root, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root: Root,
+        now: Callable[[], float] = time.time,
+        *,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._beneath = root.beneath
         self._trash = Trash(root.beneath, now)
+        self._elsewhere = elsewhere
+        self._brought: dict[str, Brought] = {}
         self._mutex = threading.Lock()
         self._here: set[str] = set()
         self._claimed_before: frozenset[str] | None = None
 
     @contextmanager
-    def claim(self, sha256: str, size: int) -> Iterator[HeldPart]:
+    def claim(self, sha256: str, size: int) -> Iterator[ClaimedPart]:
         """Hold the part for this content, with the bytes that earlier runs received.
 
         Raises DiskError root-busy if somebody else holds it, SafetyError unsafe-path if
@@ -57,21 +74,16 @@ class DiskParts:
         """
         name = part_name(sha256)
         with self._alone(sha256):
+            brought = self._brought.pop(sha256, None)
             with faults_of("open", f"{PARTS}/{name}"):
-                folder = self._beneath.kept(PARTS)
-                orphaned = self._may_be_orphaned(sha256)
-                claimed, fd = claim_part(folder, sha256, size, orphaned=orphaned)
-                try:
-                    part = HeldPart(folder, claimed, fd, sha256=sha256, size=size)
-                except BaseException:
-                    os.close(fd)
-                    raise
+                part = self._open(sha256, size, brought)
             try:
                 yield part
             finally:
+                self._judge(part, brought)
                 self._release(part)
 
-    def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[HeldPart]:
+    def claim_unnamed(self, name: str, size: int) -> AbstractContextManager[ClaimedPart]:
         """Hold the part that goes by `name`, as `claim` does; see `civsync.ports.BlindParts`."""
         return self.claim(_stand_in(name), size)
 
@@ -83,17 +95,31 @@ class DiskParts:
             if folder.find(old) is not None:
                 folder.rename(old, folder, new)
 
-    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
-        """Make a whole part out of trash, quarantine, or a copy of one of `candidates`.
+    def salvage(
+        self, sha256: str, size: int, candidates: Sequence[SafePath], *, spending: bool = True
+    ) -> str:
+        """Make a whole part out of trash, quarantine, a copy of one of `candidates`, or elsewhere.
 
         Raises DiskError (no-space, for one).
         """
         name = part_name(sha256)
+        brought = self._brought.get(sha256)
+        if brought is not None:
+            return brought.how
         with faults_of("look through", TRASH):
             folder = self._beneath.kept(PARTS)
             if _whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
-                return True
-            return any(self._copy(path, folder, sha256, size) for path in candidates)
+                return RESTORED
+            if any(self._copy(path, folder, sha256, size) for path in candidates):
+                return RESTORED
+        if self._elsewhere is None:
+            return ""
+        with faults_of("make", f"{PARTS}/{name}"):
+            brought = self._elsewhere.bring(folder, sha256, size, spending=spending)
+        if brought is None:
+            return ""
+        self._brought[sha256] = brought
+        return brought.how
 
     def quarantine(self, part: Part, reason: str) -> str:
         """Take a whole but wrong part out of the way; returns where it is, for people."""
@@ -150,6 +176,11 @@ class DiskParts:
                 status = folder.find(name)
                 if status is None:
                     continue
+                if is_linked_name(name):
+                    # Made by a run that is over, and made again in an instant.
+                    folder.unlink(name)
+                    count += 1
+                    continue
                 # A claim with a second name was published; only its own removal was cut off.
                 published = status.st_nlink > 1 and parse_claim(name) is not None
                 idle = status.st_mtime_ns < limit_ns and name.split(".", 1)[0] not in wanted
@@ -182,9 +213,39 @@ class DiskParts:
             with self._mutex:
                 self._here.discard(sha256)
 
-    def _release(self, part: HeldPart) -> None:
+    def _open(self, sha256: str, size: int, brought: Brought | None) -> ClaimedPart:
+        """Claim the part, or the hard link that stands in for it. Raises as `claim`, OSError."""
+        folder = self._beneath.kept(PARTS)
+        if brought is not None and brought.digests is not None:
+            fd = folder.open(brought.name, os.O_RDONLY)
+            return LinkedPart(
+                folder, brought.name, fd, digests=brought.digests, stamp=brought.stamp
+            )
+        orphaned = self._may_be_orphaned(sha256)
+        claimed, fd = claim_part(folder, sha256, size, orphaned=orphaned)
+        try:
+            return HeldPart(folder, claimed, fd, sha256=sha256, size=size)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _judge(self, part: ClaimedPart, brought: Brought | None) -> None:
+        """Distrust where bytes came from if others had to be received in their place."""
+        if brought is None or self._elsewhere is None:
+            return
+        with contextlib.suppress(CivsyncError):
+            if part.stamp != brought.stamp:
+                self._elsewhere.distrust(brought.known)
+
+    def _release(self, part: ClaimedPart) -> None:
         if part.gone:
             part.close()
+            self._drop_others(part.sha256)
+            return
+        if isinstance(part, LinkedPart):
+            part.close()
+            with contextlib.suppress(OSError):
+                self._beneath.kept(PARTS).unlink(part.name)
             return
         # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
         with contextlib.suppress(OSError):
@@ -199,6 +260,19 @@ class DiskParts:
             else:
                 folder.rename(part.name, folder, name)
         part.close()
+
+    def _drop_others(self, sha256: str) -> None:
+        """Delete what dead processes received of a content whose whole part was taken away.
+
+        One whose owner may live is left to it: it finds out by itself that it comes late.
+        """
+        with contextlib.suppress(OSError):
+            folder = self._beneath.kept(PARTS)
+            if folder.find(part_name(sha256)) is not None:
+                drop_idle(folder, part_name(sha256))
+            if self._may_be_orphaned(sha256):
+                for claim in claims_for(folder, sha256):
+                    drop_dead(folder, claim)
 
     def _copy(self, path: SafePath, folder: Folder, sha256: str, size: int) -> bool:
         parent, _, name = path.rpartition("/")
@@ -225,9 +299,9 @@ def _stand_in(name: str) -> str:
     return hashlib.sha256(b"civsync part without a name\0" + name.encode()).hexdigest()
 
 
-def as_held(part: Part) -> HeldPart:
+def as_held(part: Part) -> ClaimedPart:
     """Return `part` as what `DiskParts.claim` gave out; another kind is a programming error."""
-    if not isinstance(part, HeldPart):
+    if not isinstance(part, HeldPart | LinkedPart):
         raise TypeError("this part was claimed elsewhere")
     return part
 

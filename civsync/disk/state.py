@@ -75,6 +75,17 @@ def remember_root(state_dir: Path, root: str, root_id: str) -> bool:
     return _write(_place(state_dir, "roots", root), RootRecord(path=shown(root), root_id=root_id))
 
 
+def known_roots(state_dir: Path) -> list[RootRecord]:
+    """Return the roots that were seen so far, in no order; they may be gone by now."""
+    folder = os.path.join(state_dir, "roots")
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    records = (_read(os.path.join(folder, name), RootRecord) for name in names)
+    return [record for record in records if record is not None]
+
+
 def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
     """Return what this version of civsync noted for this manifest, if anything."""
     memo = _read(_place(state_dir, "memos", os.path.abspath(manifest)), Memo)

@@ -18,8 +18,7 @@ from civsync.disk.durable import place_new
 from civsync.disk.faults import NO_LINKS, faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.hashing import blake3_of_file, digest_file
-from civsync.disk.part import HeldPart
-from civsync.disk.parts import PARTS, as_held
+from civsync.disk.parts import PARTS, ClaimedPart, as_held
 from civsync.disk.root import Root
 from civsync.disk.stamps import settle, stamp_of
 from civsync.disk.survey import survey
@@ -152,7 +151,7 @@ class DiskStore:
             return kept
 
     def _publish_new(
-        self, held: HeldPart, parts: Folder, folder: Folder, name: str, path: SafePath
+        self, held: ClaimedPart, parts: Folder, folder: Folder, name: str, path: SafePath
     ) -> None:
         try:
             self.linkless |= not place_new(parts, held.name, folder, name)
@@ -161,7 +160,7 @@ class DiskStore:
 
     def _publish_over(
         self,
-        held: HeldPart,
+        held: ClaimedPart,
         parts: Folder,
         folder: Folder,
         name: str,

@@ -50,7 +50,7 @@ class Outside:
 class Fetched:
     """A file that is in place now.
 
-    `how` is "fetched", or "restored" where the bytes were on this disk already.
+    `how` is "fetched", or what `Parts.salvage` said where the bytes were on this machine.
     """
 
     owned: Owned
@@ -59,12 +59,15 @@ class Fetched:
 
 @dataclass(slots=True, kw_only=True)
 class _Begun:
-    """A file whose part is held; `free` bytes were free then. `tried` is a try that failed."""
+    """A file whose part is held; `free` bytes were free then. `tried` is a try that failed.
+
+    `salvaged` is what `Parts.salvage` said.
+    """
 
     action: Fetch | Replace
     hold: Hold
     reception: Reception
-    salvaged: bool
+    salvaged: str
     free: int
     tried: Tried | None = None
 
@@ -191,7 +194,7 @@ class Fetcher:
         if fetched is None:
             # It came in pieces, and the file may have changed between them: one try from
             # zero tells.
-            what = "the copy on this disk" if begun.salvaged else "the resumed download"
+            what = "the copy on this machine" if begun.salvaged else "the resumed download"
             message = f"{what} has another SHA-256; starting from zero"
             self._out.report(Noted(code="part-dropped", message=message, path=file.path))
             await self._in_thread(reception.restart)
@@ -234,7 +237,7 @@ class Fetcher:
             self._out.report(Noted(code="served-name", message=message, path=file.path))
         owned = self._publish(action, part)
         begun.hold.release()
-        how = "restored" if begun.salvaged and not reception.received else "fetched"
+        how = begun.salvaged if begun.salvaged and not reception.received else "fetched"
         return Fetched(owned=owned, how=how)
 
     def _publish(self, action: Fetch | Replace, part: Part) -> Owned:

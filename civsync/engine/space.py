@@ -40,7 +40,8 @@ def check_space(
 ) -> bool:
     """Raise DiskError no-space if what is still to come does not fit on the disk.
 
-    Blocks. What waits in trash takes no more space: where it matters, it is made a part.
+    Blocks. What waits in trash, or can be shared with another root, takes no more space:
+    where it matters, it is made a part.
     Where that is not enough the oldest of `spare` is deleted, if it is allowed and then fits.
     False if that takes what the plan retires, with `retired_first`: then nothing is done, and
     the caller asks again without that once those files are in trash.
@@ -57,7 +58,7 @@ def check_space(
     have = parts.free_bytes() - SPACE_MARGIN_BYTES
     if need > have:
         for sha256, size in sizes.items():
-            parts.salvage(sha256, size, ())
+            parts.salvage(sha256, size, (), spending=False)
         need = still_to_come()
     hint = ""
     if need > have and spare is not None:

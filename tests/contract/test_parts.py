@@ -149,14 +149,14 @@ def test_quarantine_is_looked_through_by_content(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
         part.write(wrong, part.done.prefix)
         world.parts.quarantine(part, "the hash is another one")
-    assert not world.parts.salvage(SHA256, SIZE, [])
-    assert world.parts.salvage(hashlib.sha256(wrong).hexdigest(), SIZE, [])
+    assert world.parts.salvage(SHA256, SIZE, []) == ""
+    assert world.parts.salvage(hashlib.sha256(wrong).hexdigest(), SIZE, []) == "restored"
 
 
 def test_a_known_file_is_copied_and_stays(world: World) -> None:
     world.put(PATH, DATA)
     gone = parse_path("vae/gone.safetensors")
-    assert world.parts.salvage(SHA256, SIZE, [gone, PATH])
+    assert world.parts.salvage(SHA256, SIZE, [gone, PATH]) == "restored"
     with world.parts.claim(SHA256, SIZE) as part:
         assert (part.done.total, part.digests().sha256) == (SIZE, SHA256)
     assert world.read(PATH) == DATA
@@ -165,14 +165,14 @@ def test_a_known_file_is_copied_and_stays(world: World) -> None:
 @pytest.mark.parametrize("candidate", ["vae/gone", "vae/short", "vae"])
 def test_nothing_is_made_out_of_the_wrong_thing(world: World, candidate: str) -> None:
     world.put("vae/short", b"short")
-    assert not world.parts.salvage(SHA256, SIZE, [parse_path(candidate)])
+    assert world.parts.salvage(SHA256, SIZE, [parse_path(candidate)]) == ""
     assert world.parts.held().get(SHA256, 0) == 0
 
 
 def test_a_whole_part_needs_no_salvage(world: World) -> None:
     with world.parts.claim(SHA256, SIZE) as part:
         part.write(DATA, part.done.prefix)
-    assert world.parts.salvage(SHA256, SIZE, [])
+    assert world.parts.salvage(SHA256, SIZE, []) == "restored"
     assert world.parts.held().get(SHA256, 0) == SIZE
 
 
@@ -215,7 +215,7 @@ def test_what_came_out_of_order_is_there_for_the_next_run_and_counted(world: Wor
         part.write(DATA[2_000_000:3_000_000], 2_000_000)
     later = world.again().parts
     assert later.held()[SHA256] == 1_001_000
-    assert not later.salvage(SHA256, SIZE, [])
+    assert later.salvage(SHA256, SIZE, []) == ""
     with later.claim(SHA256, SIZE) as part:
         assert part.done == Ranges(((0, 1000), (2_000_000, 3_000_000)))
         part.write(DATA[4_000_000:], 4_000_000)
@@ -236,7 +236,7 @@ def test_what_has_no_holes_any_more_is_a_plain_part_again(world: World) -> None:
         part.write(DATA[:2_000_000], 0)
     later = world.again().parts
     assert later.held()[SHA256] == SIZE
-    assert later.salvage(SHA256, SIZE, [])
+    assert later.salvage(SHA256, SIZE, []) == "restored"
     with later.claim(SHA256, SIZE) as part:
         assert part.done == Ranges.prefix_of(SIZE)
         assert part.digests().sha256 == SHA256
@@ -256,7 +256,7 @@ def test_a_whole_copy_takes_the_place_of_what_came_out_of_order(world: World) ->
     world.put(PATH, DATA)
     with world.parts.claim(SHA256, SIZE) as part:
         part.write(DATA[2_000_000:], 2_000_000)
-    assert world.parts.salvage(SHA256, SIZE, [PATH])
+    assert world.parts.salvage(SHA256, SIZE, [PATH]) == "restored"
     with world.again().parts.claim(SHA256, SIZE) as part:
         assert part.done == Ranges.prefix_of(SIZE)
         assert part.digests().sha256 == SHA256

@@ -280,24 +280,26 @@ class MemoryParts:
         if _stand_in(name) in self.disk.parts:
             self.disk.parts[sha256] = self.disk.parts.pop(_stand_in(name))
 
-    def salvage(self, sha256: str, size: int, candidates: Sequence[SafePath]) -> bool:
+    def salvage(
+        self, sha256: str, size: int, candidates: Sequence[SafePath], *, spending: bool = True
+    ) -> str:
         _require_sha256(sha256)
         if len(self.disk.parts.get(sha256, b"")) == size and sha256 in self.disk.parts:
-            return True
+            return "restored"
         for place in (self.disk.trash, self.disk.quarantine):
             for each in place:
                 if hashlib.sha256(each.data).hexdigest() == sha256 and len(each.data) == size:
                     place.remove(each)
                     self.disk.scattered.pop(sha256, None)
                     self.disk.parts[sha256] = each.data
-                    return True
+                    return "restored"
         for path in candidates:
             data = self.disk.read(path)
             if data is not None and len(data) == size:
                 self.disk.scattered.pop(sha256, None)
                 self.disk.parts[sha256] = data
-                return True
-        return False
+                return "restored"
+        return ""
 
     def quarantine(self, part: Part, reason: str) -> str:
         assert isinstance(part, MemoryPart)

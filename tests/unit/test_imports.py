@@ -25,7 +25,7 @@ NEVER_OFFLINE = frozenset(
     {"anyio", "asyncio", "certifi", "h11", "http.client", "httpcore", "httpx", "socket", "ssl"}
 )
 FOR_OTHER_THINGS = frozenset(
-    {"concurrent.futures", "jsonschema", "keyring", "rich", "subprocess", "yaml"}
+    {"concurrent.futures", "jsonschema", "keyring", "rich", "sqlite3", "subprocess", "yaml"}
 )
 FOR_WORK = frozenset(
     {
@@ -36,6 +36,7 @@ FOR_WORK = frozenset(
         "civsync.core.lock",
         "civsync.core.plan",
         "civsync.decide",
+        "civsync.disk.known_files",
         "civsync.disk.parts",
         "civsync.disk.store",
         "civsync.documents.lock",

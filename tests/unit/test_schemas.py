@@ -75,6 +75,7 @@ from support.lock_values import (
 
 EXPECTED = {
     *(
+        "adopt",
         "audit",
         "auth",
         "completion",
@@ -218,7 +219,10 @@ EVENTS: list[Event] = [
     FileRetrying(path=PATH, error=PLAIN, delay=0.5),
     *(
         FileDone(path=PATH, how=how, size=2, received=0)
-        for how in ("fetched", "restored", "moved", "retired", "recorded")
+        for how in (
+            *("fetched", "restored", "moved", "retired", "recorded"),
+            *("reflinked", "hardlinked", "copied"),
+        )
     ),
     FileFailed(path=PATH, error=ERRORS[-1]),
     Paused(host="civitai.com", seconds=30),

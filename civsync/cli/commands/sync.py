@@ -154,6 +154,12 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
     envvar="CIVSYNC_VERIFY",
     help="Which files on disk to read again.",
 )
+@click.option(
+    "--link",
+    type=click.Choice(["auto", "reflink", "hardlink", "copy", "off"]),
+    envvar="CIVSYNC_LINK",
+    help="How to use what other roots of this machine hold [auto].",
+)
 @click.option("--keep-going", is_flag=True, help="Go on after a failure (the default).")
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
@@ -186,6 +192,7 @@ def command(
     limit_rate: Rate | None,
     min_speed: Rate | None,
     verify: str,
+    link: str | None,
     keep_going: bool,
     fail_fast: bool,
     groups: GroupWishes,
@@ -221,6 +228,7 @@ def command(
             return tell_in_step(context.output, settled.files, settled.unselected)
     from civsync.cli.goal import Mode
     from civsync.cli.syncing import Wishes, sync
+    from civsync.core.link_mode import LinkMode
 
     wishes = Wishes(
         mode=Mode.FROZEN if frozen else Mode.LOCKED if locked else Mode.UPDATE,
@@ -244,5 +252,6 @@ def command(
         fail_fast=failing == "fail_fast",
         plan_to=plan_to,
         apply_from=apply_from,
+        link=LinkMode(link) if link else None,
     )
     return sync(context, wishes)

@@ -9,7 +9,7 @@ from civsync.cli.groups import choose_for, group_options
 from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.progress import choose_display
 from civsync.cli.verifying import find_faults, tell
-from civsync.cli.wiring import Disk, open_disk
+from civsync.cli.wiring import Disk, note_known_files, open_disk
 from civsync.core.codes import Code
 from civsync.core.disk import Absent
 from civsync.core.errors import UserError
@@ -130,6 +130,7 @@ def _look(
     if world.learned:
         # So that status and sync know it too, also where size and time did not change.
         disk.remember(world.receipt)
+        note_known_files(disk, world.receipt)
     tell(context.output, finding, time.monotonic() - began)
     return finding.exit
 
