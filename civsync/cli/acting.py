@@ -147,9 +147,11 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
         display(Noted(code="no-hard-links", message="this file system has no hard links"))
     if elsewhere is not None:
         if elsewhere.fallback:
-            # Where the user named no way, a copy is what was asked for.
-            code = "not-shared" if orders.link is LinkMode.AUTO else "link-fallback"
-            display(Noted(code=code, message=elsewhere.fallback))
+            if orders.link is LinkMode.AUTO:
+                # The user named no way, so a copy is what was asked for.
+                display(Noted(code="not-shared", message=elsewhere.fallback))
+            else:
+                display(Noted(code="link-fallback", message=elsewhere.fallback))
         await run_sync(forget_stale, elsewhere)
     if world.learned or outcome.receipt != world.receipt:
         await run_sync(note_known_files, disk, outcome.receipt)

@@ -115,10 +115,10 @@ class Code(StrEnum):
     # refusals
     FOREIGN_FILE = "foreign-file"
     MODIFIED_FILE = "modified-file"
-    UNSELECTED_FILE = "unselected-file"
-    PROTECTED_FILE = "protected-file"
     NOT_WANTED = "not-wanted"
     MISPLACED = "misplaced"
+    UNSELECTED_FILE = "unselected-file"
+    PROTECTED_FILE = "protected-file"
     PRUNE_GUARD = "prune-guard"
     PLAN_STALE = "plan-stale"
     SEARCH_EMPTY = "search-empty"
