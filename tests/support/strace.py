@@ -35,8 +35,9 @@ def traced(
 ) -> list[str]:
     """Return the command line of civsync with `inject` done to it, such as `fsync:error=EIO`.
 
-    `when=` counts the calls of each thread by itself. The quick way of strace does nothing to
-    the main thread (seen with 6.1); `main_too` takes the slow one.
+    Before the colon there may be several calls, with commas. `when=` counts the calls of
+    each thread by itself. The quick way of strace does nothing to the main thread (seen
+    with 6.1); `main_too` takes the slow one.
     """
     calls = inject.partition(":")[0]
     options = ["-f", *([] if main_too else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
