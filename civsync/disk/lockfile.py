@@ -20,6 +20,7 @@ from civsync.core.limits import KIB
 from civsync.disk.durable import write_all
 from civsync.disk.faults import faults_of, shown
 from civsync.disk.flock import try_lock
+from civsync.disk.folder import close_quietly
 from civsync.disk.root import CONTROL, Root
 from civsync.documents.json_codec import CodecError, decode, encode
 
@@ -57,7 +58,7 @@ def hold_root(root: Root, *, wait_s: float = 0, command: str = "") -> Iterator[b
         if held:
             with contextlib.suppress(OSError):
                 os.ftruncate(fd, 0)
-        os.close(fd)
+        close_quietly(fd)
 
 
 def _wait(fd: int, wait_s: float) -> bool:

@@ -4,6 +4,7 @@ import functools
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,23 +32,34 @@ def need_strace() -> None:
 
 
 def traced(
-    *words: str, inject: str, log: Path = Path("/dev/null"), main_too: bool = False
+    *words: str,
+    inject: str,
+    log: Path = Path("/dev/null"),
+    paths: Sequence[Path] = (),
+    main_too: bool = False,
 ) -> list[str]:
     """Return the command line of civsync with `inject` done to it, such as `fsync:error=EIO`.
 
     Before the colon there may be several calls, with commas. `when=` counts the calls of
-    each thread by itself. The quick way of strace does nothing to the main thread (seen
-    with 6.1); `main_too` takes the slow one.
+    each thread by itself. With `paths`, only calls on just these files count. The quick way
+    of strace does nothing to the main thread (seen with 6.1); `main_too` takes the slow one.
     """
     calls = inject.partition(":")[0]
     options = ["-f", *([] if main_too else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
+    options += [word for path in paths for word in ("-P", str(path))]
     return ["strace", *options, "-e", f"trace={calls}", "-e", f"inject={inject}", *command(*words)]
 
 
-def run_traced(project: Project, *words: str, inject: str, main_too: bool = False) -> Ran:
+def run_traced(
+    project: Project,
+    *words: str,
+    inject: str,
+    paths: Sequence[Path] = (),
+    main_too: bool = False,
+) -> Ran:
     """Run civsync to whatever end `inject` brings it to; a kill is status -9."""
     done = subprocess.run(
-        traced(*words, inject=inject, main_too=main_too),
+        traced(*words, inject=inject, paths=paths, main_too=main_too),
         cwd=project.folder,
         env=project.environment,
         stdin=subprocess.DEVNULL,
