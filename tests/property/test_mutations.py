@@ -27,9 +27,11 @@ from civsync.disk.parts import DiskParts
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, open_root
 from civsync.disk.store import DiskStore
 from civsync.disk.trash import TRASH
+from civsync.disk.trash_can import DiskTrashCan
 from civsync.documents.lock import read_lock, write_lock
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, carry_out, check_space
+from civsync.engine.run import Manner, carry_out
+from civsync.engine.space import Spare, check_space
 from civsync.engine.world import look
 from support.engine_world import EngineWorld, Ports, body
 
@@ -63,7 +65,12 @@ class World:
 
     def ports(self) -> Ports:
         root = open_root(self.root, state_dir=self.box / "state")
-        return Ports(store=DiskStore(root), parts=DiskParts(root), ledger=DiskLedger(root))
+        return Ports(
+            store=DiskStore(root),
+            parts=DiskParts(root),
+            ledger=DiskLedger(root),
+            trash=DiskTrashCan(root),
+        )
 
     def sync(self, lock: Lock) -> Code | None:
         """Sync as the command does, without a flag; returns why the run as a whole failed."""
@@ -83,7 +90,8 @@ class World:
         self.done.add(told)
         if world.learned:
             ports.ledger.commit(world.receipt)
-        check_space(world.plan, ports.parts)
+        spare = Spare(trash=ports.trash, lock=lock, report=self.engine.take, allowed=False)
+        check_space(world.plan, ports.parts, spare)
         outside = Outside(
             source=self.engine.source,
             transport=self.engine.storage,

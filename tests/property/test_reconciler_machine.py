@@ -40,8 +40,10 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root
 from civsync.disk.store import DiskStore
+from civsync.disk.trash_can import DiskTrashCan
 from civsync.engine.fetch import Outside
-from civsync.engine.run import Manner, Outcome, carry_out, check_space
+from civsync.engine.run import Manner, Outcome, carry_out
+from civsync.engine.space import Spare, check_space
 from civsync.engine.world import look
 from support.disk_worlds import make_root
 from support.doomed_disk import Doom, DoomedLedger, DoomedStore, How
@@ -343,12 +345,14 @@ class Reconciler(RuleBasedStateMachine):
                 store=DoomedStore(plain.store, self.trouble),
                 ledger=DoomedLedger(plain.ledger, self.trouble),
                 parts=plain.parts,
+                trash=plain.trash,
             )
         world = look(self.world.lock, ports.store, ports.ledger, self.hear, jobs=1)
         if world.learned or self.unsettled(plain):
             ports.ledger.commit(world.receipt)
         check_prune(world.plan, world.receipt, allowed)
-        check_space(world.plan, ports.parts)
+        spare = Spare(trash=ports.trash, lock=self.world.lock, report=self.hear, allowed=False)
+        check_space(world.plan, ports.parts, spare)
         outside = Outside(
             source=self.world.source,
             transport=self.world.storage,
@@ -386,7 +390,12 @@ class OnDisk(Reconciler):
 
     def ports(self) -> Ports:
         root = make_root(self.folder)
-        return Ports(store=DiskStore(root), parts=DiskParts(root), ledger=DiskLedger(root))
+        return Ports(
+            store=DiskStore(root),
+            parts=DiskParts(root),
+            ledger=DiskLedger(root),
+            trash=DiskTrashCan(root),
+        )
 
     def unsettled(self, ports: Ports) -> bool:
         assert isinstance(ports.ledger, DiskLedger)

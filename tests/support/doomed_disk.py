@@ -73,14 +73,20 @@ class DoomedStore:
     ) -> tuple[Digests, Stamp]:
         return self._do(lambda: self._store.digest(path, progress))
 
-    def publish(self, part: Part, path: SafePath, *, replacing: Stamp | None) -> Stamp:
-        return self._do(lambda: self._store.publish(part, path, replacing=replacing))
+    def publish(
+        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
+    ) -> Stamp:
+        return self._do(
+            lambda: self._store.publish(part, path, replacing=replacing, old_sha256=old_sha256)
+        )
 
     def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
         return self._do(lambda: self._store.move(source, target, expected=expected))
 
-    def retire(self, path: SafePath, *, expected: Stamp, sha256: str) -> None:
-        self._do(lambda: self._store.retire(path, expected=expected, sha256=sha256))
+    def retire(
+        self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"
+    ) -> None:
+        self._do(lambda: self._store.retire(path, expected=expected, sha256=sha256, reason=reason))
 
 
 class DoomedLedger:
