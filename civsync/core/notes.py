@@ -17,6 +17,14 @@ NOTES: Final[Mapping[str, str]] = MappingProxyType(
             "A file has the locked SHA-256 but not the BLAKE3 that Civitai publishes. SHA-256"
             " decides, so the file is taken; the published BLAKE3 is wrong."
         ),
+        "link-fallback": (
+            "What another root of this machine holds could not be shared in the way that was asked"
+            " for, so it was copied. The message has the answer of the system."
+        ),
+        "not-shared": (
+            "What another root of this machine holds was copied: it is on another file system, or"
+            " on one whose files cannot share their blocks."
+        ),
         "not-tried": (
             "With --fail-fast the run stopped at a failure, before it came to these files."
             " The next sync goes on with them."

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from civsync.disk.folder import HAS_DIR_FD, Folder
+from civsync.disk.folder import HAS_DIR_FD, Folder, close_quietly
 
 
 class Beneath:
@@ -110,7 +110,7 @@ class Beneath:
         with self._mutex:
             if self._fd is None:
                 self._fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-                weakref.finalize(self, os.close, self._fd)
+                weakref.finalize(self, close_quietly, self._fd)
             return self._fd
 
 

@@ -77,7 +77,7 @@ def owner_of(claim: Claim, fd: int) -> Owner:
     if locked is False:
         return Owner.ALIVE
     here = claim.host == this_host()
-    if here and not _is_alive(claim.pid):
+    if here and not is_alive(claim.pid):
         return Owner.DEAD
     if here and locked is None:
         return Owner.ALIVE
@@ -262,7 +262,8 @@ def busy(sha256: str) -> DiskError:
     )
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this host lives, as far as the system says."""
     if os.name == "nt":
         # Signal 0 would end the process there.
         return True

@@ -38,6 +38,12 @@ def is_link(status: os.stat_result) -> bool:
     return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0
 
 
+def close_quietly(fd: int) -> None:
+    """Close a descriptor through which nothing was written that anybody relies on."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
 class Folder:
     """One directory below the root (or the root). Names are single components.
 
@@ -114,7 +120,7 @@ class Folder:
         try:
             return os.listdir(fd)
         finally:
-            os.close(fd)
+            close_quietly(fd)
 
     def read(self, name: str, cap: int) -> bytes:
         """Return a small file whole; raises OSError (EFBIG) above `cap` bytes."""
@@ -192,9 +198,9 @@ class Folder:
 
     def close(self) -> None:
         """Let go of the directory."""
-        if self.fd is not None:
-            os.close(self.fd)
-            self.fd = None
+        fd, self.fd = self.fd, None
+        if fd is not None:
+            close_quietly(fd)
 
     def at(self, name: str) -> str:
         """Return what a call of the system wants for `name`, beside `dir_fd`."""

@@ -1,8 +1,7 @@
 """One civsync at a time changes a root, as far as the file system can keep promises.
 
 The kernel's lock is what counts; the note in the file only says who to wait for. Where
-locks do not work the run goes on without: claims of parts by rename keep it correct, only
-wasteful.
+locks lie or lack, a file of each process takes their place (`civsync.disk.presence`).
 """
 
 import contextlib
@@ -21,6 +20,8 @@ from civsync.core.limits import KIB
 from civsync.disk.durable import write_all
 from civsync.disk.faults import faults_of, shown
 from civsync.disk.flock import try_lock
+from civsync.disk.folder import Folder, close_quietly
+from civsync.disk.presence import CrowdedError, be_alone, locks_lie
 from civsync.disk.root import CONTROL, Root
 from civsync.documents.json_codec import CodecError, decode, encode
 
@@ -47,46 +48,70 @@ def hold_root(
     command: str = "",
     waiting: Callable[[DiskError], None] | None = None,
 ) -> Iterator[bool]:
-    """Hold an established root; the value tells whether a lock really protects it.
+    """Hold an established root; the value tells whether a lock of the kernel protects it.
 
     Waits up to `wait_s` seconds; `waiting` is then told once what it waits for. Raises
     DiskError root-busy, naming the holder.
     """
     place = f"{CONTROL}/{_LOCK}"
-    with faults_of("open", place), root.beneath.folder(CONTROL, make=True) as folder:
-        fd = folder.open(_LOCK, os.O_RDWR | os.O_CREAT)
-    held = False
-    try:
+    me = Holder(pid=os.getpid(), host=platform.node(), command=command, since=int(time.time()))
+    queue = _Queue(deadline=time.monotonic() + wait_s, waiting=waiting)
+    with contextlib.ExitStack() as held:
+        with faults_of("open", place):
+            folder = held.enter_context(root.beneath.folder(CONTROL, make=True))
+            fd = folder.open(_LOCK, os.O_RDWR | os.O_CREAT)
+        held.callback(close_quietly, fd)
         with faults_of("lock", place):
-            held = _wait(fd, wait_s, waiting)
-        if held:
-            _note(
-                fd,
-                Holder(
-                    pid=os.getpid(),
-                    host=platform.node(),
-                    command=command,
-                    since=int(time.time()),
-                ),
-            )
-        yield held
-    finally:
-        if held:
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, 0)
-        os.close(fd)
+            locked = _wait(fd, queue)
+            honest = locked and not locks_lie(folder, _LOCK)
+            if not honest:
+                _wait_to_be_alone(held, folder, me, queue)
+        if locked:
+            held.callback(_clear, fd)
+            _note(fd, me)
+        yield honest
 
 
-def _wait(fd: int, wait_s: float, waiting: Callable[[DiskError], None] | None) -> bool:
-    deadline = time.monotonic() + wait_s
-    while (held := try_lock(fd)) is False:
-        if time.monotonic() >= deadline:
-            raise _busy(_holder(fd))
-        if waiting is not None:
-            waiting(_busy(_holder(fd)))
-            waiting = None
+@dataclass(slots=True, kw_only=True)
+class _Queue:
+    """Waits until `deadline`, a time of the monotonic clock; `waiting` is told once for what."""
+
+    deadline: float
+    waiting: Callable[[DiskError], None] | None
+
+    def look_again(self, holder: Holder | None) -> None:
+        """Wait a moment for the end of the holder. Raises DiskError root-busy when it is late."""
+        busy = _busy(holder)
+        if time.monotonic() >= self.deadline:
+            raise busy
+        if self.waiting is not None:
+            self.waiting(busy)
+            self.waiting = None
         time.sleep(POLL_S)
+
+
+def _wait(fd: int, queue: _Queue) -> bool:
+    while (held := try_lock(fd)) is False:
+        queue.look_again(_holder(fd))
     return bool(held)
+
+
+def _wait_to_be_alone(
+    held: contextlib.ExitStack, folder: Folder, me: Holder, queue: _Queue
+) -> None:
+    while True:
+        try:
+            held.enter_context(be_alone(folder, encode(me)))
+        except CrowdedError as crowded:
+            note = crowded.note
+        else:
+            return
+        queue.look_again(_read(note))
+
+
+def _clear(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
 
 
 def _note(fd: int, holder: Holder) -> None:
@@ -98,9 +123,15 @@ def _note(fd: int, holder: Holder) -> None:
 
 
 def _holder(fd: int) -> Holder | None:
-    with contextlib.suppress(OSError, CodecError):
+    with contextlib.suppress(OSError):
         os.lseek(fd, 0, os.SEEK_SET)
-        return decode(os.read(fd, 4 * KIB), Holder)
+        return _read(os.read(fd, 4 * KIB))
+    return None
+
+
+def _read(note: bytes) -> Holder | None:
+    with contextlib.suppress(CodecError):
+        return decode(note, Holder)
     return None
 
 

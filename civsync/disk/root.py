@@ -6,6 +6,7 @@ empty mount point, or retiring what seems to be gone, are the mistakes that this
 (syncthing's folder marker, after its issue 4345).
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -17,9 +18,9 @@ from civsync.core.codes import Code
 from civsync.core.errors import SafetyError
 from civsync.core.limits import MIB
 from civsync.disk.beneath import Beneath
-from civsync.disk.durable import write_whole
+from civsync.disk.durable import place_new, write_whole
 from civsync.disk.faults import faults_of, shown, translate
-from civsync.disk.folder import HAS_DIR_FD
+from civsync.disk.folder import HAS_DIR_FD, Folder
 from civsync.disk.state import recall_root, remember_root
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 
@@ -76,9 +77,10 @@ class Root:
             self.beneath.folder(CONTROL, make=True) as folder,
         ):
             if self._root_id is None:
-                self._root_id = os.urandom(16).hex()
-                marker = _Marker(schema=_SCHEMA, schema_version=_VERSION, root_id=self._root_id)
-                write_whole(folder, _MARKER, pretty(encode(marker)))
+                # Another civsync may have come first since the root was opened.
+                self._root_id = _mark(folder) or _read_marker(self.beneath)
+                if self._root_id is None:
+                    raise _missing(self.beneath.root, "it has lost its marker")
             else:
                 probe = f".{os.urandom(4).hex()}.tmp"
                 os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -147,6 +149,21 @@ def _read_marker(beneath: Beneath) -> str | None:
         raise _damaged(f"{place} is no marker")
     if marker.schema_version != _VERSION:
         raise _damaged(f"{place} was written by a newer civsync", hint="Upgrade civsync.")
+    return marker.root_id
+
+
+def _mark(folder: Folder) -> str | None:
+    """Make the marker; None if there is one by now. Returns the root id."""
+    marker = _Marker(schema=_SCHEMA, schema_version=_VERSION, root_id=os.urandom(16).hex())
+    temporary = f".{_MARKER}.{os.urandom(6).hex()}.tmp"
+    write_whole(folder, temporary, pretty(encode(marker)))
+    try:
+        place_new(folder, temporary, folder, _MARKER)
+    except FileExistsError:
+        return None
+    finally:
+        with contextlib.suppress(OSError):
+            folder.unlink(temporary)
     return marker.root_id
 
 

@@ -1,32 +1,23 @@
-"""Disks that fill up, fail to flush, or take fewer bytes than they say; too few descriptors.
+"""Disks that fail to read or flush, or take fewer bytes than they say; too few descriptors.
 
 Whatever happens, an item fails with a named error or is in place whole, and a run on a
 healthy disk goes on from there.
 """
 
+import os
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
-from civsync.demo.faults import Fault, Stall
+from civsync.demo.artifacts import safetensors
+from civsync.disk.ledger import DiskLedger
+from civsync.disk.parts import DiskParts
 from support.cli import command
-from support.crash_worlds import CrashWorld, crash_world
-from support.small_disks import small_disk
+from support.crash_worlds import CrashWorld, crash_world, require_named_failure, sha256
 from support.strace import need_strace, run_traced
 
 pytestmark = pytest.mark.crash
-
-NO_SPACE = 8
-NAMED = {0, 1, 4, 5, NO_SPACE, 75}
-
-
-def require_named_failure(status: int, err: str) -> None:
-    """Nothing but an error that civsync has a code for may come out."""
-    assert status in NAMED, err
-    assert "Traceback" not in err
-    assert "unexpected failure" not in err
 
 
 def test_a_flush_that_fails_fails_its_item_and_publishes_nothing_wrong(tmp_path: Path) -> None:
@@ -96,53 +87,124 @@ def _sync_with_bad_write(world: CrashWorld, fault: str) -> None:
 
 def test_thirty_two_descriptors_are_enough_or_the_run_says_so(tmp_path: Path) -> None:
     with crash_world(tmp_path / "project") as world:
-        words = command(*world.words(world.one, "--jobs", "16"))
-        ran = subprocess.run(
-            ["sh", "-c", 'ulimit -n 32; exec "$@"', "sh", *words],
-            cwd=world.project.folder,
-            env=world.project.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ran = _run_limited(world, "ulimit -n 32", "--jobs", "16")
         require_named_failure(ran.returncode, ran.stderr)
         world.require_no_wrong_file()
         world.finish(world.one)
 
 
-@pytest.mark.parametrize("room", [0, 50_000, 900_000])
-def test_a_disk_that_fills_up_half_way_keeps_what_came_and_goes_on_when_freed(
-    room: int, tmp_path: Path
+def _run_limited(world: CrashWorld, limit: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["sh", "-c", f'{limit}; exec "$@"', "sh", *command(*world.words(world.one, *more))],
+        cwd=world.project.folder,
+        env=world.project.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["root.json", "receipt.json", "notes.jsonl"])
+def test_state_that_cannot_be_read_stops_the_run_before_it_does_anything(
+    name: str, tmp_path: Path
 ) -> None:
-    root = tmp_path / "project" / "models"
-    with small_disk(root, "size=80m"), crash_world(tmp_path / "project") as world:
-        filler = root / "filler.bin"
-        _sync_while_filling(world, filler, room)
-        filler.unlink()
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        _leave_notes(world)
+        before = world.files()
+        state = world.project.root / ".civsync" / name
+        assert state.exists()
+        words = world.words(world.other)
+        ran = run_traced(world.project, *words, inject="read:error=EIO", paths=[state])
+        require_named_failure(ran.status, ran.err)
+        assert ran.status != 0
+        assert f".civsync/{name}" in ran.err
+        assert world.files() == before
+        world.finish(world.other)
+
+
+def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_go_on(tmp_path: Path) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        world.finish(world.one)
+        changed = world.project.root / "loras" / "changed.safetensors"
+        before = changed.stat()
+        os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        words = world.words(world.other)
+        ran = run_traced(world.project, *words, inject="read:error=EIO", paths=[changed])
+        require_named_failure(ran.status, ran.err)
+        assert ran.status != 0
+        assert "loras/changed.safetensors" in ran.err
+        world.require_no_wrong_file()
+        assert (
+            world.files()["loras/changed.safetensors"]
+            == world.one.wanted["loras/changed.safetensors"]
+        )
+        world.finish(world.other)
+
+
+def test_a_part_that_cannot_be_read_is_not_gone_on_with(tmp_path: Path) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=100_000) as world:
+        kept = safetensors("kept", 100_000)
+        root = world.open_root()
+        root.establish()
+        with DiskParts(root).claim(sha256(kept), len(kept)) as part:
+            part.write(kept[:60_000], 0)
+        ran = run_traced(world.project, *world.words(world.one), inject="preadv:error=EIO")
+        require_named_failure(ran.status, ran.err)
         world.require_no_wrong_file()
         world.finish(world.one)
 
 
-def _sync_while_filling(world: CrashWorld, filler: Path, room: int) -> None:
-    """Fill the disk up to `room` bytes once the downloads have begun."""
-    released = threading.Event()
-    world.served.faults.add(Fault(origin="storage", does=Stall(released, after=1000), times=None))
-    process = world.project.start(*world.words(world.one, "--jobs", "4"))
-    world.served.wait_until_asked(2, origin="storage")
-    _fill(filler, room)
-    released.set()
-    world.served.faults.clear()
-    _, err = process.communicate(timeout=60)
-    require_named_failure(process.returncode, err)
-    assert process.returncode == NO_SPACE, err
-    assert "no-space" in err
+def test_a_close_that_fails_gives_no_wrong_file_a_name(tmp_path: Path) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        control = world.project.root / ".civsync"
+        ran = run_traced(
+            world.project,
+            *world.words(world.one),
+            inject="close:error=EIO",
+            paths=[control / "notes.jsonl", control / "lock"],
+        )
+        require_named_failure(ran.status, ran.err)
+        world.require_no_wrong_file()
+        world.finish(world.one)
 
 
-def _fill(filler: Path, room: int) -> None:
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(64 * 1024))
-        except OSError:
-            file.truncate(max(0, file.tell() - room))
+def test_directories_have_nothing_to_lose_when_their_close_fails(tmp_path: Path) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        root = world.project.root
+        ran = run_traced(
+            world.project,
+            *world.words(world.one),
+            inject="close:error=EIO",
+            paths=[root, root / "loras", root / ".civsync", root / ".civsync" / "parts"],
+        )
+        assert "Traceback" not in ran.err
+        assert ran.status == 0, ran.err
+        world.require_converged(world.one)
+
+
+def test_files_above_the_limit_of_this_process_fail_alone(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE, in blocks of 512 bytes: EFBIG is what a small disk would say."""
+    with crash_world(tmp_path / "project", size=100_000) as world:
+        ran = _run_limited(world, "ulimit -f 300", "--jobs", "4")
+        require_named_failure(ran.returncode, ran.stderr)
+        assert ran.returncode == 8
+        assert "EFBIG" in ran.stderr
+        changed = "loras/changed.safetensors"
+        missing = world.one.wanted.keys() - world.files().keys()
+        assert missing == {changed}
+        world.require_no_wrong_file()
+        world.finish(world.one)
+
+
+def _leave_notes(world: CrashWorld) -> None:
+    """Bring the root in step, and leave a note as a run leaves it that was killed."""
+    world.finish(world.one)
+    ledger = DiskLedger(world.open_root())
+    ledger.placed(next(iter(ledger.read().owned.values())))
+    ledger.close()

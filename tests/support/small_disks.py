@@ -26,6 +26,11 @@ def small_disk(place: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
+def change_small_disk(place: Path, options: str) -> None:
+    """Give the small disk at `place` other options, such as more room."""
+    subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)
+
+
 @contextmanager
 def read_only_disk(
     place: Path, before: Callable[[], object] | None = None, *, size: str = "4m"
@@ -34,5 +39,5 @@ def read_only_disk(
     with small_disk(place, f"size={size}"):
         if before is not None:
             before()
-        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        change_small_disk(place, "ro")
         yield

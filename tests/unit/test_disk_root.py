@@ -41,6 +41,13 @@ def test_a_new_root_is_made_when_it_is_needed(tmp_path: Path) -> None:
     assert (again.root_id, again.establish()) == (root_id, root_id)
 
 
+def test_of_two_that_make_a_root_at_once_both_make_the_same_one(tmp_path: Path) -> None:
+    one, other = open_at(tmp_path), open_at(tmp_path)
+    assert one.establish() == other.establish()
+    assert open_at(tmp_path).root_id == one.root_id
+    assert os.listdir(tmp_path / "models" / ".civsync") == ["root.json"]
+
+
 @pytest.mark.parametrize("below", ["", "/models"])
 def test_a_root_that_is_a_file_is_refused(tmp_path: Path, below: str) -> None:
     (tmp_path / "models").write_bytes(b"")
