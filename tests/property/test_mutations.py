@@ -254,14 +254,8 @@ def _told(action: Action) -> tuple[object, ...]:
 def _effect(lock: Lock) -> object:
     return [
         (
-            entry.key,
-            entry.protect,
-            file.path,
-            file.size,
-            file.sha256,
-            file.model_id,
-            file.version_id,
+            *(entry.key, entry.protect),
+            *(file.path, file.size, file.sha256, file.model_id, file.version_id, file.file_id),
         )
-        + (file.file_id,)
         for entry, file in lock.files()
     ]
