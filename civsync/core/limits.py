@@ -104,6 +104,10 @@ byte now and then beats any time limit of a read. A file of 1 GiB would take twe
 TRANSFER_ATTEMPTS: Final = 8
 """Tries of one file in a row that bring no new byte; one that does starts the count anew."""
 
+WORTH_ASKING_BYTES: Final = 1 * MIB
+"""What must be held of a file for its rest to be asked for once more, where the server offers
+the whole file from its first byte instead."""
+
 FRESH_URLS: Final = 20
 """How often one file may ask for a new signed URL in one run: each counts against the quota."""
 

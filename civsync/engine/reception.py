@@ -10,6 +10,7 @@ from typing import assert_never
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
+from civsync.core.limits import WORTH_ASKING_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.wire import Head
 from civsync.decide.disposition import served_name
@@ -33,13 +34,15 @@ class Reception:
 
     `pieced` says that the bytes are of more than one reply, or were there before, so that
     they may be of two files, `whole` that the server sends the whole file when asked for a
-    range. `served_as` is the name that the server gave, "" if none.
+    range, and `asked_again` that a whole file was refused just before for that. `served_as`
+    is the name that the server gave, "" if none.
     """
 
     part: Part
     pieces: Pieces
     pieced: bool
     whole: bool = False
+    asked_again: bool = False
     received: int = 0
     served_as: str = ""
     mutex: threading.Lock = field(default_factory=threading.Lock)
@@ -162,6 +165,7 @@ class Conversation(Glance):
             case Append() | Restart() if self._expected not in ("", self.etag):
                 raise ReplacedError(self.etag)
             case Append():
+                self._reception.asked_again = False
                 if self._lease.at > 0:  # only ever set: others may do so at this moment
                     self._reception.pieced = True
             case Restart():
@@ -179,6 +183,11 @@ class Conversation(Glance):
         with reception.mutex:
             if reception.pieces.leases != (self._lease,):
                 raise AloneError
+            if reception.part.done.total >= WORTH_ASKING_BYTES and not reception.asked_again:
+                # Of the servers of a host one may know no ranges, and the next one does.
+                reception.asked_again = True
+                message = "the server sends the whole file instead of the rest"
+                raise WireError(Code.CONNECTION_LOST, message)
             if reception.part.done.spans:
                 reception.part.restart()
             self._lease.start = self._lease.at = 0

@@ -11,6 +11,7 @@ from civsync.core.errors import CivsyncError, RegistryError, WireError
 from civsync.core.events import FileProgress, FileStarted, Paused
 from civsync.core.limits import (
     FRESH_URLS,
+    KIB,
     RETRY_AFTER_CAP_S,
     TRANSFER_ATTEMPTS,
     TRANSFER_PATIENCE_S,
@@ -27,7 +28,7 @@ from civsync.demo.faults import (
 from civsync.engine.run import Manner
 from support.engine_world import EngineWorld, body, codes_of, error_at
 from support.memory_source import MemorySource
-from support.memory_storage import Fault
+from support.memory_storage import Fault, MemoryStorage
 
 PATH = "loras/a.bin"
 DATA = body(1)
@@ -340,3 +341,23 @@ def test_progress_is_told_from_what_was_held_to_the_whole() -> None:
     assert (started.held, started.size) == (30, 100)
     assert told[-1] == 100
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "starts", "received"),
+    [
+        pytest.param(1, [0, 3, 3], 4, id="one of many servers"),
+        pytest.param(2, [0, 3, 3], 3 + 4, id="every server"),
+    ],
+)
+def test_much_is_not_thrown_away_for_the_first_reply_that_ignores_the_range(
+    ignored: int, starts: list[int], received: int
+) -> None:
+    half = 512 * KIB
+    world = EngineWorld(storage=MemoryStorage(chunk=64 * KIB))
+    file_id = world.want("loras/a.bin", bytes(range(256)) * (4 * half // 256))
+    world.storage.faults[file_id] = [Cut(3 * half), *[IgnoreRange()] * ignored]
+    outcome = world.sync()
+    assert outcome.done == {"fetched": 1}
+    assert [each.start for each in world.storage.asked] == [at * half for at in starts]
+    assert outcome.received == received * half
