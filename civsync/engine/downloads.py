@@ -60,7 +60,8 @@ class Item:
     @property
     def receiving(self) -> bool:
         """Whether bytes may come; a file that is only being named is let be."""
-        return self.stage is Stage.RUNNING and self.lane is not None and not self.lane.over
+        lane = self.lane  # which a turn that ends in a thread takes away at any moment
+        return self.stage is Stage.RUNNING and lane is not None and not lane.over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
