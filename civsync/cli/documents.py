@@ -3,18 +3,21 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from civsync.cli.settings import Project
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.limits import LOCK_BYTES
+from civsync.disk.digest import sha256_of
 
 if TYPE_CHECKING:
     from civsync.core.lock import Lock
     from civsync.core.request import Manifest
+
+T = TypeVar("T")
 
 
 def read_bytes(path: Path) -> bytes | None:
@@ -23,6 +26,21 @@ def read_bytes(path: Path) -> bytes | None:
     Raises UserError for anything that is there but cannot be read, or is too large for any
     document: nothing is taken into memory to find that out.
     """
+    return _read(path, Path.read_bytes)
+
+
+def digest_at(path: Path) -> str:
+    """Return `digest_of` what `read_bytes` returns, without holding it. Raises as that."""
+    return _read(path, _sha256_at) or digest_of(None)
+
+
+def _sha256_at(path: Path) -> str:
+    with path.open("rb", buffering=0) as file:
+        return sha256_of(file)
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T | None:
+    """Return what `read` makes of a file, or None if it is not there. Raises as `read_bytes`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
@@ -39,7 +57,7 @@ def read_bytes(path: Path) -> bytes | None:
                 subject=str(path),
                 hint="Restore it from version control, or name another file.",
             )
-        return path.read_bytes()
+        return read(path)
     except FileNotFoundError:
         return None
     except OSError as error:

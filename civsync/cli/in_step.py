@@ -4,7 +4,7 @@ A run with nothing to do is the most common of all (at every start of a machine,
 CI job), so it gets a way of its own: digests of the documents, a stat of every file.
 """
 
-from civsync.cli.documents import digest_of, digests_of_includes, read_bytes
+from civsync.cli.documents import digest_at, digests_of_includes
 from civsync.cli.groups import unselected_text
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text
@@ -13,7 +13,8 @@ from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
 from civsync.disk.settled import find_settled
-from civsync.disk.state import Settled, read_memo
+from civsync.disk.state import read_memo
+from civsync.documents.settled import Settled
 
 
 def find_in_step(context: Context, groups: GroupWishes, *, frozen: bool = False) -> Settled | None:
@@ -24,9 +25,9 @@ def find_in_step(context: Context, groups: GroupWishes, *, frozen: bool = False)
     """
     project = find_project(context.settings)
     memo = read_memo(state_dir(), project.manifest)
-    if memo is None or memo.manifest_sha256 != digest_of(read_bytes(project.manifest)):
+    if memo is None or memo.manifest_sha256 != digest_at(project.manifest):
         return None
-    lock_sha256 = digest_of(read_bytes(project.lock))
+    lock_sha256 = digest_at(project.lock)
     if not frozen and (
         lock_sha256 != memo.lock_sha256
         or digests_of_includes(project, memo.includes) != memo.includes

@@ -26,7 +26,7 @@ from civsync.core.saved_plan import SavedPlan, Terms
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
-from civsync.disk.settled import note_settled
+from civsync.disk.settling import note_settled
 from civsync.engine.world import World, glance, look
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import errno
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from civsync.disk.folder import HAS_DIR_FD, Folder, close_quietly
 
@@ -90,6 +91,15 @@ class Beneath:
             if error.errno == errno.ENAMETOOLONG:
                 return None
             raise
+
+    def look_at_each(self, paths: Iterable[str]) -> Iterator[os.stat_result]:
+        """Look at each of `paths` as `look` does, where many are expected to be there.
+
+        Raises OSError for the first that is not.
+        """
+        if self._plain:
+            paths = (os.path.join(self._root, path) for path in paths)
+        return map(partial(os.stat, dir_fd=self._root_fd(), follow_symlinks=False), paths)
 
     def _walk(self, path: str, *, make: bool) -> Folder:
         root_fd = self._root_fd()

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,7 @@ from civsync.disk.durable import place_new, write_whole
 from civsync.disk.faults import faults_of, shown, translate
 from civsync.disk.folder import HAS_DIR_FD, Folder
 from civsync.disk.state import recall_root, remember_root
-from civsync.documents.json_codec import CodecError, decode, encode, pretty
+from civsync.documents.record import RecordError, number_in, read_record, text_in, write_record
 
 CONTROL: Final = ".civsync"
 """The control folder; no safe name starts with a dot, so no lock can lead into it."""
@@ -32,13 +31,6 @@ NOTES: Final = "notes.jsonl"
 _MARKER: Final = "root.json"
 _SCHEMA: Final = "civsync.root"
 _VERSION: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Marker:
-    schema: str
-    schema_version: int
-    root_id: str
 
 
 class Root:
@@ -136,27 +128,30 @@ def _read_marker(beneath: Beneath) -> str | None:
     place = f"{CONTROL}/{_MARKER}"
     try:
         with beneath.folder(CONTROL) as folder:
-            marker = decode(folder.read(_MARKER, MIB), _Marker)
+            marker = read_record(folder.read(_MARKER, MIB))
+        schema, version = text_in(marker, "schema"), number_in(marker, "schema_version")
+        root_id = text_in(marker, "root_id")
     except FileNotFoundError:
         return None
-    except CodecError as error:
+    except RecordError as error:
         raise _damaged(f"{place} is no marker: {error}") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise _damaged(f"{place} is too large to be a marker") from None
         raise translate(error, "read", place) from error
-    if marker.schema != _SCHEMA or not marker.root_id:
+    if schema != _SCHEMA or not root_id:
         raise _damaged(f"{place} is no marker")
-    if marker.schema_version != _VERSION:
+    if version != _VERSION:
         raise _damaged(f"{place} was written by a newer civsync", hint="Upgrade civsync.")
-    return marker.root_id
+    return root_id
 
 
 def _mark(folder: Folder) -> str | None:
     """Make the marker; None if there is one by now. Returns the root id."""
-    marker = _Marker(schema=_SCHEMA, schema_version=_VERSION, root_id=os.urandom(16).hex())
+    root_id = os.urandom(16).hex()
+    marker = {"schema": _SCHEMA, "schema_version": _VERSION, "root_id": root_id}
     temporary = f".{_MARKER}.{os.urandom(6).hex()}.tmp"
-    write_whole(folder, temporary, pretty(encode(marker)))
+    write_whole(folder, temporary, write_record(marker))
     try:
         place_new(folder, temporary, folder, _MARKER)
     except FileExistsError:
@@ -164,7 +159,7 @@ def _mark(folder: Folder) -> str | None:
     finally:
         with contextlib.suppress(OSError):
             folder.unlink(temporary)
-    return marker.root_id
+    return root_id
 
 
 def _has_receipt(beneath: Beneath) -> bool:

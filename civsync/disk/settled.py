@@ -7,16 +7,21 @@ plan would have nothing to do either. The ten thousand values that a lock is mad
 even be read for that.
 """
 
-import hashlib
+import os
+import stat
 from pathlib import Path
+from typing import Final
 
 from civsync.core.errors import CivsyncError
-from civsync.core.groups import Unselected
-from civsync.core.limits import LOCK_BYTES
+from civsync.disk.beneath import Beneath
+from civsync.disk.digest import sha256_of
+from civsync.disk.folder import is_link
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
-from civsync.disk.state import Settled, read_settled, write_settled
-from civsync.disk.survey import is_unchanged
-from civsync.documents.receipt import read_stamps
+from civsync.disk.state import recall_settled
+from civsync.documents.settled import Settled, Stamped
+
+_HAS_JUNCTIONS: Final = os.name == "nt"
+"""Elsewhere the kind of a file tells a link."""
 
 
 def find_settled(
@@ -26,56 +31,47 @@ def find_settled(
 
     None only means that somebody has to look closely. Writes nothing and never raises.
     """
-    settled = read_settled(state_dir, root.beneath.root)
+    settled = recall_settled(state_dir, root.beneath.root)
     if settled is None or (settled.lock_sha256, settled.selection) != (lock_sha256, selection):
         return None
     try:
-        receipt = _receipt_of(root)
-        if receipt is None or _digest(receipt) != settled.receipt_sha256:
-            return None
-        unchanged = is_unchanged(root.beneath, read_stamps(receipt))
+        in_place = receipt_sha256_of(root) == settled.receipt_sha256 and is_unchanged(
+            root.beneath, settled.stamped
+        )
     except (OSError, CivsyncError):
         return None
-    return settled if unchanged else None
+    return settled if in_place else None
 
 
-def note_settled(
-    root: Root,
-    lock_sha256: str,
-    selection: str,
-    *,
-    files: int,
-    unselected: Unselected,
-    state_dir: Path,
-) -> None:
-    """Note that a plan for this selection of this lock, with pruning, had nothing to do.
+def receipt_sha256_of(root: Root) -> str | None:
+    """Return the digest of the receipt, None if notes say that it is not the last word.
 
-    It wants so many `files`. Never raises.
-
-    Only a short cut: what cannot be noted costs the next run a look.
+    Raises OSError, SafetyError.
     """
-    try:
-        receipt = _receipt_of(root)
-    except (OSError, CivsyncError):
-        return
-    if receipt is None:
-        return
-    settled = Settled(
-        lock_sha256=lock_sha256,
-        receipt_sha256=_digest(receipt),
-        selection=selection,
-        files=files,
-        unselected=unselected,
-    )
-    if read_settled(state_dir, root.beneath.root) != settled:
-        write_settled(state_dir, root.beneath.root, settled)
-
-
-def _receipt_of(root: Root) -> bytes | None:
-    """Return the text of the receipt, None if notes say that it is not the last word."""
     with root.beneath.folder(CONTROL) as folder:
-        return folder.read(RECEIPT, LOCK_BYTES) if folder.find(NOTES) is None else None
+        if folder.find(NOTES) is not None:
+            return None
+        with os.fdopen(folder.open(RECEIPT, os.O_RDONLY), "rb", buffering=0) as file:
+            return sha256_of(file)
 
 
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
+def is_unchanged(beneath: Beneath, stamped: Stamped) -> bool:
+    """Tell whether each path holds a regular file with its stamp, reached through no link.
+
+    The same as comparing a survey, without a value for each file. Raises OSError, also where
+    nothing is.
+    """
+    for status in beneath.look_at_each(stamped.folders):
+        if not stat.S_ISDIR(status.st_mode) or is_link(status):
+            return False
+    looks = beneath.look_at_each(stamped.paths)
+    rows = zip(looks, stamped.mtimes_ns, stamped.sizes, stamped.inodes, strict=True)
+    is_regular = stat.S_ISREG
+    return not any(
+        status.st_mtime_ns != mtime_ns
+        or status.st_size != size
+        or status.st_ino != inode
+        or not is_regular(status.st_mode)
+        or (_HAS_JUNCTIONS and is_link(status))
+        for status, mtime_ns, size, inode in rows
+    )

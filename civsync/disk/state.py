@@ -7,16 +7,22 @@ costs the guard against unmounted disks and a few milliseconds, never a run.
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from civsync import __version__
-from civsync.core.groups import Unselected
-from civsync.core.limits import MIB
+from civsync.core.limits import LOCK_BYTES, MIB
 from civsync.disk.faults import shown
-from civsync.documents.json_codec import CodecError, decode, encode, pretty
+from civsync.documents.record import (
+    RecordError,
+    read_record,
+    text_in,
+    texts_in,
+    write_record,
+)
+from civsync.documents.settled import Settled, read_settled, write_settled
 
 T = TypeVar("T")
 
@@ -49,30 +55,16 @@ class Memo:
     civsync: str = __version__
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A root that was found to hold all that a selection of a lock wants, and nothing stale.
-
-    The digests are of the texts of that lock and of the receipt, `selection` is the text of
-    the groups; `files` counts the paths, `unselected` what the selection leaves out.
-    """
-
-    lock_sha256: str
-    receipt_sha256: str
-    selection: str
-    files: int
-    unselected: Unselected
-
-
 def recall_root(state_dir: Path, root: str) -> str | None:
     """Return the root id that was last seen at `root`, a real path; None if never."""
-    record = _read(_place(state_dir, "roots", root), RootRecord)
+    record = _read(_place(state_dir, "roots", root), _read_root)
     return None if record is None else record.root_id
 
 
 def remember_root(state_dir: Path, root: str, root_id: str) -> bool:
     """Note that this marker belongs at `root`; tell whether that was possible."""
-    return _write(_place(state_dir, "roots", root), RootRecord(path=shown(root), root_id=root_id))
+    record = {"path": shown(root), "root_id": root_id}
+    return _write(_place(state_dir, "roots", root), lambda: write_record(record))
 
 
 def known_roots(state_dir: Path) -> list[RootRecord]:
@@ -82,49 +74,80 @@ def known_roots(state_dir: Path) -> list[RootRecord]:
         names = os.listdir(folder)
     except OSError:
         return []
-    records = (_read(os.path.join(folder, name), RootRecord) for name in names)
+    records = (_read(os.path.join(folder, name), _read_root) for name in names)
     return [record for record in records if record is not None]
 
 
 def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
     """Return what this version of civsync noted for this manifest, if anything."""
-    memo = _read(_place(state_dir, "memos", os.path.abspath(manifest)), Memo)
+    memo = _read(_place(state_dir, "memos", os.path.abspath(manifest)), _read_memo)
     return memo if memo is not None and memo.civsync == __version__ else None
 
 
 def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
     """Note `memo` for this manifest; a failure to is ignored."""
-    _write(_place(state_dir, "memos", os.path.abspath(manifest)), memo)
+    record = {
+        "manifest_sha256": memo.manifest_sha256,
+        "lock_sha256": memo.lock_sha256,
+        "root": memo.root,
+        "default_groups": memo.default_groups,
+        "includes": dict(sorted(memo.includes.items())),
+        "civsync": memo.civsync,
+    }
+    _write(_place(state_dir, "memos", os.path.abspath(manifest)), lambda: write_record(record))
 
 
-def read_settled(state_dir: Path, root: str) -> Settled | None:
+def recall_settled(state_dir: Path, root: str) -> Settled | None:
     """Return what was noted for the root at `root`, a real path, if anything."""
-    return _read(_place(state_dir, "settled", root), Settled)
+    return _read(_place(state_dir, "settled", root, "bin"), read_settled, cap=LOCK_BYTES)
 
 
-def write_settled(state_dir: Path, root: str, settled: Settled) -> None:
-    """Note `settled` for this root; a failure to is ignored."""
-    _write(_place(state_dir, "settled", root), settled)
+def remember_settled(state_dir: Path, root: str, settled: Settled) -> None:
+    """Note `settled` for this root, if that is not noted yet; a failure to is ignored."""
+    if recall_settled(state_dir, root) != settled:
+        _write(_place(state_dir, "settled", root, "bin"), lambda: write_settled(settled))
 
 
-def _place(state_dir: Path, kind: str, path: str) -> str:
+def _read_root(data: bytes) -> RootRecord:
+    record = read_record(data)
+    return RootRecord(path=text_in(record, "path"), root_id=text_in(record, "root_id"))
+
+
+def _read_memo(data: bytes) -> Memo:
+    record = read_record(data)
+    includes = record.get("includes", {})
+    if not isinstance(includes, dict):
+        raise RecordError("includes is no object")
+    groups = record.get("default_groups", [])
+    return Memo(
+        manifest_sha256=text_in(record, "manifest_sha256"),
+        lock_sha256=text_in(record, "lock_sha256"),
+        root=text_in(record, "root"),
+        default_groups=None if groups is None else texts_in(record, "default_groups"),
+        includes={path: text_in(includes, path) for path in includes},
+        civsync=text_in(record, "civsync"),
+    )
+
+
+def _place(state_dir: Path, kind: str, path: str, suffix: str = "json") -> str:
     # A file for each path: two runs on two roots then never write the same record.
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    return os.path.join(state_dir, kind, f"{name}.json")
+    return os.path.join(state_dir, kind, f"{name}.{suffix}")
 
 
-def _read(place: str, kind: type[T]) -> T | None:
+def _read(place: str, parse: Callable[[bytes], T], *, cap: int = _RECORD_BYTES) -> T | None:
     try:
-        with open(place, "rb") as file:
-            return decode(file.read(_RECORD_BYTES), kind)
-    except (OSError, CodecError):
+        with open(place, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return parse(file.read(size)) if size <= cap else None
+    except (OSError, RecordError):
         return None
 
 
-def _write(place: str, record: RootRecord | Memo | Settled) -> bool:
+def _write(place: str, make: Callable[[], bytes]) -> bool:
     temporary = f"{place}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     try:
-        data = pretty(encode(record))
+        data = make()
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
         try:
             with open(temporary, "xb") as file:
@@ -134,6 +157,6 @@ def _write(place: str, record: RootRecord | Memo | Settled) -> bool:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             return False
-    except (OSError, CodecError):
+    except (OSError, RecordError):
         return False
     return True

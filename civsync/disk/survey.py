@@ -6,10 +6,10 @@ answers for all paths behind it.
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
-from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Regular, Sight, Stamp
+from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Regular, Sight
 from civsync.core.names import SafePath
 from civsync.disk.beneath import Beneath
 from civsync.disk.faults import translate
@@ -38,34 +38,6 @@ def survey(beneath: Beneath, paths: Iterable[SafePath]) -> Inventory:
         except OSError as error:
             raise translate(error, "look at", path) from error
     return inventory
-
-
-def is_unchanged(beneath: Beneath, stamps: Mapping[SafePath, Stamp]) -> bool:
-    """Tell whether each path holds a regular file with its stamp, reached through no link.
-
-    The same as comparing a `survey`, without a value for each file. Raises DiskError.
-    """
-    ways: dict[str, Sight | None] = {"": None}
-    look = beneath.look
-    for path, stamp in stamps.items():
-        parent = path.rpartition("/")[0]
-        way = ways[parent] if parent in ways else _way(beneath, parent, ways)
-        if way is not None:
-            return False
-        try:
-            status = look(path)
-        except OSError as error:
-            raise translate(error, "look at", path) from error
-        if (
-            status is None
-            or status.st_mtime_ns != stamp.mtime_ns
-            or status.st_size != stamp.size
-            or status.st_ino != stamp.inode
-            or not stat.S_ISREG(status.st_mode)
-            or is_link(status)
-        ):
-            return False
-    return True
 
 
 def _way(beneath: Beneath, parent: str, ways: dict[str, Sight | None]) -> Sight | None:

@@ -11,9 +11,10 @@ from civsync.core.groups import Unselected
 from civsync.core.names import parse_path
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
-from civsync.disk.settled import find_settled, note_settled
+from civsync.disk.settled import find_settled
+from civsync.disk.settling import note_settled
 from civsync.disk.stamps import stamp_of
-from civsync.disk.state import Settled
+from civsync.documents.settled import Settled
 
 LOCK = "a" * 64
 PLAIN = "+"

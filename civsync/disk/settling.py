@@ -1,0 +1,70 @@
+"""Note that a root holds what a lock wants, so that the next run need not plan to see that.
+
+Only a short cut: what cannot be noted costs the next run a look.
+"""
+
+import hashlib
+from pathlib import Path
+
+from civsync.core.errors import CivsyncError
+from civsync.core.groups import Unselected
+from civsync.core.limits import LOCK_BYTES
+from civsync.core.names import SafePath
+from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
+from civsync.disk.state import remember_settled
+from civsync.documents.receipt import read_stamps
+from civsync.documents.settled import Settled, Stamped
+
+
+def note_settled(
+    root: Root,
+    lock_sha256: str,
+    selection: str,
+    *,
+    files: int,
+    unselected: Unselected,
+    state_dir: Path,
+) -> None:
+    """Note that a plan for this selection of this lock, with pruning, had nothing to do.
+
+    It wants so many `files`. Never raises.
+    """
+    try:
+        receipt = _receipt_of(root)
+        if receipt is None:
+            return
+        stamped = _stamped(receipt)
+    except (OSError, CivsyncError):
+        return
+    settled = Settled(
+        lock_sha256=lock_sha256,
+        receipt_sha256=hashlib.sha256(receipt).hexdigest(),
+        selection=selection,
+        files=files,
+        unselected=unselected,
+        stamped=stamped,
+    )
+    remember_settled(state_dir, root.beneath.root, settled)
+
+
+def _receipt_of(root: Root) -> bytes | None:
+    """Return the text of the receipt, None if notes say that it is not the last word."""
+    with root.beneath.folder(CONTROL) as folder:
+        return folder.read(RECEIPT, LOCK_BYTES) if folder.find(NOTES) is None else None
+
+
+def _stamped(receipt: bytes) -> Stamped:
+    """Return what is to be looked at, folders from the root on. Raises SafetyError."""
+    stamps = read_stamps(receipt)
+    return Stamped(
+        folders=sorted({folder for path in stamps for folder in _folders(path)}),
+        paths=list(stamps),
+        mtimes_ns=[stamp.mtime_ns for stamp in stamps.values()],
+        sizes=[stamp.size for stamp in stamps.values()],
+        inodes=[stamp.inode for stamp in stamps.values()],
+    )
+
+
+def _folders(path: SafePath) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
