@@ -170,6 +170,8 @@ def run(args: Sequence[str] | None = None) -> None:
             # Said before, if it could be; the interpreter would say it again, with 120.
             discard(stream)
             status = status or ExitCode.UNEXPECTED
+    # The interpreter ends with a search for garbage, of which the process frees all at once.
+    gc.freeze()
     sys.exit(status)
 
 

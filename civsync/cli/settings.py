@@ -196,6 +196,9 @@ def user_config() -> UserConfig:
 
 def config_dir() -> Path:
     """Return the folder of the user's config and token file."""
+    plain = _plain_dir("XDG_CONFIG_HOME", ".config")
+    if plain is not None:
+        return plain
     import platformdirs
 
     return platformdirs.user_config_path("civsync", appauthor=False)
@@ -203,9 +206,27 @@ def config_dir() -> Path:
 
 def state_dir() -> Path:
     """Return the folder where civsync remembers roots between runs."""
+    plain = _plain_dir("XDG_STATE_HOME", ".local/state")
+    if plain is not None:
+        return plain
     import platformdirs
 
     return platformdirs.user_state_path("civsync", appauthor=False)
+
+
+def _plain_dir(variable: str, below_home: str) -> Path | None:
+    """Return what platformdirs would say on Linux, where that is simple; None to ask it.
+
+    It takes longer to import than all the rest of what such a folder is for.
+    """
+    if sys.platform != "linux" or "ANDROID_ROOT" in os.environ:
+        return None
+    named, home = os.environ.get(variable, ""), os.environ.get("HOME", "")
+    if named.startswith("/") and named == named.strip():
+        return Path(named, "civsync")
+    if not named and home.startswith("/"):
+        return Path(home, below_home, "civsync")
+    return None
 
 
 def in_ci() -> bool:

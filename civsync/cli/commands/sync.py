@@ -25,7 +25,6 @@ from civsync.core.limits import (
     MAX_JOBS,
     MIN_SPEED,
 )
-from civsync.documents.sizes import parse_rate
 
 _SHAPE_A_PLAN: Final = (
     *("plan_to", "check", "dry_run", "locked", "no_locked", "verify", "force_modified"),
@@ -55,8 +54,12 @@ def _prune_limit(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate | None:
     """Read "20M" or "none"; None without the flag."""
+    if value is None:
+        return None
+    from civsync.documents.sizes import parse_rate
+
     try:
-        return None if value is None else Rate(parse_rate(value))
+        return Rate(parse_rate(value))
     except UserError as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from None
 
