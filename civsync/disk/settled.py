@@ -4,7 +4,11 @@ A plan depends on the lock, the groups that are selected, the receipt and what i
 So if the groups are the same, the texts of both are the ones for which a plan had nothing to
 do, there are no notes since, and every file still has the stamp that the receipt knows, a new
 plan would have nothing to do either. The ten thousand values that a lock is made of need not
-even be read for that.
+even be read for that, and the receipt only for its digest: the note holds its stamps once more,
+as they are quickest to read.
+
+The note lies in the user's state directory and says nothing that the user could not say. It
+leads to nothing being done, never to anything else.
 """
 
 import os

@@ -15,12 +15,12 @@ from civsync.core.limits import LOCK_BYTES, MAX_ID
 from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, model_in_key, sort_key
 from civsync.core.names import UnsafePathError, are_plain_paths, collision_key, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
-from civsync.documents.lock_conflict import split_conflict
-from civsync.documents.lock_first_format import FIRST_VERSION, read_first_format
-from civsync.documents.repeated_keys import find_repeated_key
 
 SCHEMA: Final = "civsync.lock"
 SCHEMA_VERSION: Final = 2
+
+FIRST_VERSION: Final = 1
+"""The format that is read for ever and never written."""
 
 MAX_SIZE: Final = 2**63 - 1
 """No file system has a larger file."""
@@ -82,7 +82,9 @@ def read_lock(
         document = decode(data, _Document)
         entries = document.entries
         if (document.schema, document.schema_version) == (SCHEMA, FIRST_VERSION):
-            entries = read_first_format(data)
+            from civsync.documents import lock_first_format  # noqa: PLC0415 - rarely needed
+
+            entries = lock_first_format.read_first_format(data)
         elif (document.schema, document.schema_version) != (SCHEMA, SCHEMA_VERSION):
             raise _wrong_schema(name, document.schema, document.schema_version)
     except CodecError as error:
@@ -92,8 +94,10 @@ def read_lock(
         if problems:
             raise DocumentError(problems)
     if closely and data.count(b"\n") != _line_count(entries):
+        from civsync.documents import repeated_keys  # noqa: PLC0415 - rarely needed
+
         try:
-            repeated = find_repeated_key(data)
+            repeated = repeated_keys.find_repeated_key(data)
         except CodecError as error:
             raise _explain(data, name, error) from None
         if repeated is not None:
@@ -276,8 +280,10 @@ def _is_hex(text: str) -> bool:
 
 
 def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
+    from civsync.documents import lock_conflict  # noqa: PLC0415 - rarely needed
+
     try:
-        conflict = split_conflict(data, name=name)
+        conflict = lock_conflict.split_conflict(data, name=name)
     except DocumentError as broken:
         return broken
     if conflict:

@@ -6,14 +6,10 @@ What comes out is as unchecked as the text was.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.names import SafePath
 from civsync.documents.json_codec import decode
-
-FIRST_VERSION: Final = 1
-"""What such a lock says its `schema_version` is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,14 +26,15 @@ THEIRS = parse_path("vae/theirs.safetensors")
 class Tree:
     """A root with a file of ours and one of the user's, noted as settled."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, plain: bool = False) -> None:
+        self.plain = plain
         self.place = folder / "models"
         self.state = folder / "state"
         self.ours, self.theirs = self.place / OURS, self.place / THEIRS
         for path in (self.ours, self.theirs):
             path.parent.mkdir(parents=True)
             path.write_bytes(b"content")
-        root = open_root(self.place, state_dir=self.state)
+        root = open_root(self.place, state_dir=self.state, plain=plain)
         root.establish()
         self.ledger = DiskLedger(root)
         self.owned = Owned(path=OURS, sha256="b" * 64, stamp=stamp_of(self.ours.stat()))
@@ -45,7 +46,7 @@ class Tree:
         note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=self.state)
 
     def find(self, lock: str = LOCK, selection: str = PLAIN) -> Settled | None:
-        root = open_root(self.place, state_dir=self.state)
+        root = open_root(self.place, state_dir=self.state, plain=self.plain)
         return find_settled(root, lock, selection, state_dir=self.state)
 
 
@@ -53,6 +54,11 @@ def _swap_directory_for_link(tree: Tree) -> None:
     away = tree.place.parent / "away"
     tree.ours.parent.parent.rename(away)
     (tree.place / "loras").symlink_to(away)
+
+
+def _swap_directory_for_file(tree: Tree) -> None:
+    tree.ours.parent.rename(tree.place / "away")
+    tree.ours.parent.write_bytes(b"")
 
 
 def _swap_file_for_link(tree: Tree) -> None:
@@ -82,6 +88,9 @@ CHANGES: dict[str, Callable[[Tree], object]] = {
     "a file was touched": _touch,
     "a file is another one": _write_again,
     "a file became a link": _swap_file_for_link,
+    "a file became a directory": lambda tree: (tree.ours.unlink(), tree.ours.mkdir()),
+    "a directory is gone": lambda tree: tree.ours.parent.rename(tree.place / "away"),
+    "a directory became a file": _swap_directory_for_file,
     "a directory became a link": _swap_directory_for_link,
     "the journal goes on": lambda tree: tree.ledger.intend(tree.owned),
     "the receipt says something else": lambda tree: tree.ledger.commit(
@@ -91,14 +100,18 @@ CHANGES: dict[str, Callable[[Tree], object]] = {
     "the receipt is damaged": lambda tree: (tree.place / ".civsync/receipt.json").write_bytes(
         b"{}"
     ),
+    "the note is cut off": lambda tree: [
+        path.write_bytes(path.read_bytes()[:-1]) for path in (tree.state / "settled").iterdir()
+    ],
     "the note is damaged": lambda tree: [
         path.write_bytes(b"{") for path in (tree.state / "settled").iterdir()
     ],
 }
 
 
-def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path) -> None:
-    settled = Tree(tmp_path).find()
+@pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
+def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path, *, plain: bool) -> None:
+    settled = Tree(tmp_path, plain=plain).find()
     assert settled is not None
     assert (settled.files, settled.unselected) == (2, LEFT_OUT)
 
@@ -111,11 +124,12 @@ def test_another_selection_of_groups_needs_a_closer_look(tmp_path: Path) -> None
     assert Tree(tmp_path).find(selection="+video") is None
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_after_any_change_a_closer_look_is_needed(
-    change: Callable[[Tree], object], tmp_path: Path
+    change: Callable[[Tree], object], tmp_path: Path, *, plain: bool
 ) -> None:
-    tree = Tree(tmp_path)
+    tree = Tree(tmp_path, plain=plain)
     change(tree)
     assert tree.find() is None
 

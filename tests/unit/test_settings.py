@@ -1,18 +1,22 @@
 """Where manifest, lock and root are, and what a manifest may not say."""
 
 import os
+import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from civsync.cli.settings import (
     DEFAULT_API_URL,
     Project,
     Settings,
+    config_dir,
     find_api_url,
     find_project,
     find_root,
     in_ci,
+    state_dir,
     user_config,
 )
 from civsync.core.codes import Code
@@ -238,3 +242,22 @@ def test_ci_means_yes_unless_it_says_no(
     assert in_ci() is expected
     monkeypatch.delenv("CI")
     assert not in_ci()
+
+
+# --- the user's own folders ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs itself is asked")
+@pytest.mark.parametrize("named", [None, "", "/else where", "/else/", " ", "not/whole", "~/x"])
+@pytest.mark.parametrize("home", ["/home/me", "/home/me/", "/"])
+def test_the_short_way_to_a_folder_leads_where_platformdirs_does(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, home: str
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        if named is None:
+            monkeypatch.delenv(variable, raising=False)
+        else:
+            monkeypatch.setenv(variable, named)
+    assert config_dir() == platformdirs.user_config_path("civsync", appauthor=False)
+    assert state_dir() == platformdirs.user_state_path("civsync", appauthor=False)
