@@ -47,6 +47,45 @@ FOR_WORK = frozenset(
 )
 
 
+ALL_OF_OURS = frozenset(
+    {
+        "civsync",
+        "civsync.cli",
+        "civsync.cli.commands",
+        "civsync.cli.documents",
+        "civsync.cli.groups",
+        "civsync.cli.in_step",
+        "civsync.cli.main",
+        "civsync.cli.options",
+        "civsync.cli.output",
+        "civsync.cli.settings",
+        "civsync.core",
+        "civsync.core.codes",
+        "civsync.core.errors",
+        "civsync.core.explanations",
+        "civsync.core.groups",
+        "civsync.core.limits",
+        "civsync.core.secrets",
+        "civsync.disk",
+        "civsync.disk.beneath",
+        "civsync.disk.digest",
+        "civsync.disk.durable",
+        "civsync.disk.faults",
+        "civsync.disk.folder",
+        "civsync.disk.root",
+        "civsync.disk.settled",
+        "civsync.disk.state",
+        "civsync.documents",
+        "civsync.documents.record",
+        "civsync.documents.settled",
+    }
+)
+"""What a run with nothing to do needs, beside its command: a module more is a millisecond more."""
+
+HEAVY = frozenset({"tempfile", "random", "shutil", "traceback", "unicodedata", "http", "email"})
+"""Modules of the standard library that such a run did without when this was written."""
+
+
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that is in step: locked, synced, and looked at once more."""
@@ -88,6 +127,20 @@ def test_a_run_with_nothing_to_do_loads_nothing_to_do_it_with(
 ) -> None:
     loaded = modules_of(synced, *words)
     assert loaded & (NEVER_OFFLINE | FOR_OTHER_THINGS | FOR_WORK) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked for folders")
+@pytest.mark.parametrize("command", ["sync", "status"])
+def test_a_run_with_nothing_to_do_loads_these_modules_and_no_other(
+    command: str, synced: Project
+) -> None:
+    loaded = modules_of(synced, command)
+    ours = {name for name in loaded if name.partition(".")[0] == "civsync"}
+    assert ours == ALL_OF_OURS | {f"civsync.cli.commands.{command}"}
+    packages = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
+    # What a virtual environment adds to itself as it starts begins with an underscore.
+    assert {name for name in packages if not name.startswith("_")} == {"civsync", "click"}
+    assert loaded & HEAVY == set()
 
 
 @pytest.mark.parametrize(
