@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from civsync.cli.main import GC_THRESHOLD
+from civsync.cli.start import GC_THRESHOLD
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import parse_path
 from civsync.core.request import Latest, Request

@@ -1,6 +1,6 @@
 """`python -m civsync` is `civsync`."""
 
-from civsync.cli.main import run
+from civsync.cli.start import run
 
 if __name__ == "__main__":
     run()

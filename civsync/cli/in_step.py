@@ -1,14 +1,15 @@
 """Find out that there is nothing to do before anything is loaded that could do it.
 
 A run with nothing to do is the most common of all (at every start of a machine, in every
-CI job), so it gets a way of its own: digests of the documents, a stat of every file.
+CI job), so it gets a way of its own: digests of the documents, a stat of every file. What is
+imported here at the top is all that the plainest of such runs loads.
 """
 
+from collections.abc import Iterator
+
 from civsync.cli.documents import digest_at, digests_of_includes
-from civsync.cli.groups import unselected_text
-from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text
-from civsync.cli.settings import find_project, find_root, state_dir
+from civsync.cli.settings import Settings, find_project, find_root, state_dir
 from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
@@ -17,13 +18,15 @@ from civsync.disk.state import read_memo
 from civsync.documents.settled import Settled
 
 
-def find_in_step(context: Context, groups: GroupWishes, *, frozen: bool = False) -> Settled | None:
+def find_in_step(
+    settings: Settings, groups: GroupWishes, *, frozen: bool = False
+) -> Settled | None:
     """Return what was noted, if manifest, lock, groups and root agree as they did before.
 
     None means that somebody has to look closely. With `frozen` the lock may be another one
     than the manifest led to. Raises SafetyError as `open_root`.
     """
-    project = find_project(context.settings)
+    project = find_project(settings)
     memo = read_memo(state_dir(), project.manifest)
     if memo is None or memo.manifest_sha256 != digest_at(project.manifest):
         return None
@@ -33,7 +36,7 @@ def find_in_step(context: Context, groups: GroupWishes, *, frozen: bool = False)
         or digests_of_includes(project, memo.includes) != memo.includes
     ):
         return None
-    place = find_root(context.settings, project, memo.root)
+    place = find_root(settings, project, memo.root)
     root = open_root(place, state_dir=state_dir())
     selection = str(groups.over(memo.default_groups))
     return find_settled(root, lock_sha256, selection, state_dir=state_dir())
@@ -45,10 +48,24 @@ def tell_in_step(output: Output, files: int, unselected: Unselected) -> ExitCode
         nothing = {"done": {}, "received": 0, "failed": [], "unselected": unselected.files}
         output.event({"event": "finished", "exit": 0, **nothing})
     else:
-        output.talk(in_step_text(files))
-        if unselected.files:
-            output.talk(unselected_text(unselected))
+        for line in _lines(files, unselected):
+            output.talk(line)
     return ExitCode.OK
+
+
+def tell_status(output: Output, files: int, unselected: Unselected) -> ExitCode:
+    """Say the same as data, for `status`, and return the exit status for that."""
+    for line in _lines(files, unselected):
+        output.data(line)
+    return ExitCode.OK
+
+
+def _lines(files: int, unselected: Unselected) -> Iterator[str]:
+    yield in_step_text(files)
+    if unselected.files:
+        from civsync.cli.groups import unselected_text
+
+        yield unselected_text(unselected)
 
 
 def in_step_text(files: int) -> str:

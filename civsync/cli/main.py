@@ -1,9 +1,8 @@
-"""The entry point: finds the command, and turns every ending into the right exit status.
+"""The command line: finds the command, and turns every ending into the right exit status.
 
 Commands are imported when they run: a sync with nothing to do must not pay for httpx.
 """
 
-import gc
 import importlib
 import os
 import sys
@@ -16,7 +15,7 @@ import click
 
 from civsync import __version__
 from civsync.cli.options import Context, common_options, variable_of
-from civsync.cli.output import NobodyReadsError, Output, discard, error_document
+from civsync.cli.output import NobodyReadsError, Output, error_document
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
 from civsync.core.explanations import ABOUT
@@ -94,9 +93,6 @@ SHOWING: Final = {"list", "diff", "export", "trash", "job", "explain", "schema",
 YES: Final = {"1", "true", "t", "yes", "y", "on"}
 """What click takes for yes in the variable of a flag."""
 
-GC_THRESHOLD: Final = 1_000_000
-"""Tens of thousands of lock values are made at once and none is garbage: collect rarely."""
-
 
 class LazyGroup(click.Group):
     """A group whose commands are imported only when they are asked for."""
@@ -158,26 +154,13 @@ def civsync() -> None:
     """
 
 
-def run(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its status."""
-    gc.set_threshold(GC_THRESHOLD, 50, 50)
-    status = int(main(args))
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            # Said before, if it could be; the interpreter would say it again, with 120.
-            discard(stream)
-            status = status or ExitCode.UNEXPECTED
-    # The interpreter ends with a search for garbage, of which the process frees all at once.
-    gc.freeze()
-    sys.exit(status)
+def main(args: Sequence[str] | None = None, *, looked: bool = False) -> ExitCode | int:
+    """Run the command line and return its exit status.
 
-
-def main(args: Sequence[str] | None = None) -> ExitCode | int:
-    """Run the command line and return its exit status."""
+    `looked` says that the short way (`civsync.cli.start`) saw that there may be work.
+    """
     context = Context()
+    context.looked = looked
     try:
         status = civsync.main(args=args, prog_name="civsync", standalone_mode=False, obj=context)
     except click.exceptions.Exit as ending:

@@ -28,6 +28,8 @@ class Context:
         self.command = ""
         self.wait_s = 0
         """How long to wait for another civsync that holds the root."""
+        self.looked = False
+        """Whether it was seen before the command ran that there may be work for it."""
         self.account: str | None = None
         """Whose the API key is, once Civitai said so in this run."""
         self.before_exit: list[Callable[[], None]] = []

@@ -61,6 +61,11 @@ def _swap_directory_for_file(tree: Tree) -> None:
     tree.ours.parent.write_bytes(b"")
 
 
+def _swap_file_for_directory(tree: Tree) -> None:
+    tree.ours.unlink()
+    tree.ours.mkdir()
+
+
 def _swap_file_for_link(tree: Tree) -> None:
     away = tree.place.parent / "away"
     tree.ours.rename(away)
@@ -88,7 +93,7 @@ CHANGES: dict[str, Callable[[Tree], object]] = {
     "a file was touched": _touch,
     "a file is another one": _write_again,
     "a file became a link": _swap_file_for_link,
-    "a file became a directory": lambda tree: (tree.ours.unlink(), tree.ours.mkdir()),
+    "a file became a directory": _swap_file_for_directory,
     "a directory is gone": lambda tree: tree.ours.parent.rename(tree.place / "away"),
     "a directory became a file": _swap_directory_for_file,
     "a directory became a link": _swap_directory_for_link,

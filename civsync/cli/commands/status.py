@@ -2,10 +2,9 @@
 
 import click
 
-from civsync.cli.groups import group_options, unselected_text
-from civsync.cli.in_step import find_in_step, in_step_text
+from civsync.cli.groups import group_options
+from civsync.cli.in_step import find_in_step, tell_status
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes
 
 
@@ -19,13 +18,10 @@ def command(context: Context, *, exit_code: bool, groups: GroupWishes) -> int:
 
     Files whose size, time and inode are known are not read again.
     """
-    if not context.output.choice.json:
-        settled = find_in_step(context, groups)
+    if not (context.looked or context.output.choice.json):
+        settled = find_in_step(context.settings, groups)
         if settled is not None:
-            context.output.data(in_step_text(settled.files))
-            if settled.unselected.files:
-                context.output.data(unselected_text(settled.unselected))
-            return ExitCode.OK
+            return tell_status(context.output, settled.files, settled.unselected)
     from civsync.cli.status_report import report_status
 
     return report_status(context, groups, exit_code=exit_code)

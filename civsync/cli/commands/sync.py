@@ -225,8 +225,8 @@ def command(
     locked = mode == "locked" or plan_to is not None or (in_ci() and mode is None)
     only_look = check or dry_run or plan_to is not None
     closely = only_look or apply_from is not None or new_root or prune_unselected
-    if not (closely or unprotect or verify == "all"):
-        settled = find_in_step(context, groups, frozen=frozen)
+    if not (closely or unprotect or verify == "all" or context.looked):
+        settled = find_in_step(context.settings, groups, frozen=frozen)
         if settled is not None:
             return tell_in_step(context.output, settled.files, settled.unselected)
     from civsync.cli.goal import Mode
