@@ -17,17 +17,16 @@ from civsync.core.plan import Want
 def proven(wants: Mapping[SafePath, Want], receipt: Receipt) -> dict[SafePath, Digests]:
     """Return what the owned files were when both their hashes were made, where that is known.
 
-    Where the lock publishes another BLAKE3 for the same content the SHA-256 has to judge.
+    Where the lock wants other content at that path, or publishes another BLAKE3 for the same,
+    the SHA-256 has to judge.
     """
     found: dict[SafePath, Digests] = {}
     for path, mine in receipt.owned.items():
         if not mine.blake3:
             continue
-        want = wants.get(path)
-        if (
-            want is not None
-            and want.file.sha256 == mine.sha256
-            and want.file.blake3 not in (None, mine.blake3)
+        file = want.file if (want := wants.get(path)) is not None else None
+        if file is not None and (
+            file.sha256 != mine.sha256 or file.blake3 not in (None, mine.blake3)
         ):
             continue
         found[path] = Digests(sha256=mine.sha256, blake3=mine.blake3, size=mine.stamp.size)
