@@ -217,8 +217,11 @@ class Store(Protocol):
         """
         ...
 
-    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
-        """Rename an unchanged file; nothing may be at the target. Durable."""
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
+        """Rename an unchanged file; nothing may be at the target. Durable.
+
+        `sha256` is its content, which is verified where it has to be copied to another disk.
+        """
         ...
 
     def retire(
@@ -276,6 +279,10 @@ class Parts(Protocol):
     def free_bytes(self) -> int:
         """Free space for this user on the disk of the parts."""
         ...
+
+
+PartsOf = Callable[[SafePath], Parts]
+"""Gives the parts on the disk that a path is on; they are the same for all paths there."""
 
 
 class BlindParts(Protocol):

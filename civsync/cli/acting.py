@@ -21,6 +21,7 @@ from civsync.cli.options import Context
 from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url, state_dir
+from civsync.cli.shelves import shelves_of
 from civsync.cli.turns import in_turn_async
 from civsync.cli.wiring import (
     Disk,
@@ -35,6 +36,7 @@ from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
+from civsync.core.plan import Plan
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
@@ -133,16 +135,13 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
     display(Planned(plan=world.plan))
     check_prune(world.plan, world.receipt, orders.allow_prune)
     disk, elsewhere = await run_sync(with_elsewhere, disk, world.plan, orders.link)
-    spare = Spare(
-        trash=disk.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
-    )
-    fits = await run_sync(
-        lambda: check_space(world.plan, disk.parts, spare, retired_first=orders.manner.prune_first)
-    )
-    make_room = None if fits else partial(check_space, world.plan, disk.parts, spare)
     here = replace(orders, disk=disk)
+    make_room = partial(_make_room, here, world.plan, display)
+    fits = await run_sync(lambda: make_room(retired_first=orders.manner.prune_first))
     async with _stopped_when_cancelled(elsewhere):
-        outcome = await transfer(context, here, display, world=world, make_room=make_room)
+        outcome = await transfer(
+            context, here, display, world=world, make_room=None if fits else make_room
+        )
     if disk.store.linkless:
         display(Noted(code="no-hard-links", message="this file system has no hard links"))
     if elsewhere is not None:
@@ -159,6 +158,19 @@ async def _act_alone(context: Context, orders: Orders, display: Display) -> Outc
     wanted = frozenset(file.sha256 for _, file in orders.goal.lock.files())
     await run_sync(lambda: disk.parts.sweep(time.time_ns(), wanted=wanted))
     return outcome
+
+
+def _make_room(
+    orders: Orders, plan: Plan, display: Display, *, retired_first: bool = False
+) -> bool:
+    """Look at the space of each disk as `check_space` does; True if all is done."""
+    done = True
+    for shelf in shelves_of(orders.disk, plan):
+        spare = Spare(
+            trash=shelf.trash, lock=orders.goal.lock, report=display, allowed=orders.empty_trash
+        )
+        done &= check_space(shelf.plan, shelf.parts, spare, retired_first=retired_first)
+    return done
 
 
 @asynccontextmanager
@@ -212,6 +224,7 @@ async def transfer(
             transport=transport,
             store=disk.store,
             parts=disk.parts,
+            parts_of=disk.parts.near,
             ledger=disk.ledger,
             clock=SystemClock(),
             report=display,

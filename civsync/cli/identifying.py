@@ -115,7 +115,7 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
     return Aim(
         project=project,
         # Naming the folder is the user's word that it is the right one.
-        disk=open_disk(real, accept_new=True),
+        disk=open_disk(real, settings, accept_new=True),
         root=root or DEFAULT_ROOT,
         elsewhere=named != real,
         schema_file=wishes.schema_file,

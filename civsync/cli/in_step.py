@@ -5,17 +5,22 @@ CI job), so it gets a way of its own: digests of the documents, a stat of every 
 imported here at the top is all that the plainest of such runs loads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from civsync.cli.documents import digest_at, digests_of_includes
 from civsync.cli.output import Output, count_text
-from civsync.cli.settings import Settings, find_project, find_root, state_dir
+from civsync.cli.settings import Settings, find_project, find_root, state_dir, user_config
 from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
 from civsync.disk.settled import find_settled
 from civsync.disk.state import read_memo
 from civsync.documents.settled import Settled
+
+if TYPE_CHECKING:
+    from civsync.core.disk import Declared
 
 
 def find_in_step(
@@ -24,7 +29,7 @@ def find_in_step(
     """Return what was noted, if manifest, lock, groups and root agree as they did before.
 
     None means that somebody has to look closely. With `frozen` the lock may be another one
-    than the manifest led to. Raises SafetyError as `open_root`.
+    than the manifest led to. Raises SafetyError as `open_root`; UserError.
     """
     project = find_project(settings)
     memo = read_memo(state_dir(), project.manifest)
@@ -37,9 +42,18 @@ def find_in_step(
     ):
         return None
     place = find_root(settings, project, memo.root)
-    root = open_root(place, state_dir=state_dir())
+    declared = _declared(settings, place)
+    root = open_root(place, state_dir=state_dir(), declared=declared)
     selection = str(groups.over(memo.default_groups))
     return find_settled(root, lock_sha256, selection, state_dir=state_dir())
+
+
+def _declared(settings: Settings, root: Path) -> Sequence["Declared"]:
+    if not (settings.follow_links or user_config().follow_links):
+        return ()
+    from civsync.cli.declared import find_declared
+
+    return find_declared(settings, root)
 
 
 def tell_in_step(output: Output, files: int, unselected: Unselected) -> ExitCode:

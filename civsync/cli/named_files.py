@@ -12,22 +12,28 @@ from civsync.cli.output import show
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.disk.beneath import Beneath
 
 
-def find_named(words: Iterable[str], root: str) -> tuple[set[SafePath], set[str]]:
-    """Return the files and the folders that are named, relative to `root`, a real path.
+def find_named(words: Iterable[str], beneath: Beneath) -> tuple[set[SafePath], set[str]]:
+    """Return the files and the folders that are named, relative to the root.
 
-    The root itself is the folder "". Raises UserError usage for what does not exist,
+    The root itself is the folder "". What lies in a directory that was declared to lie on
+    another disk lies below the root. Raises UserError usage for what does not exist,
     SafetyError unsafe-path for what lies outside, or has a name that civsync gives no file.
     """
     files: set[SafePath] = set()
     folders: set[str] = set()
     for word in words:
-        place = _find(word, root)
-        if place == root:
-            folders.add("")
+        home, place = _find(word, beneath)
+        if place == beneath.place(home):
+            folders.add(home)
             continue
-        relative = os.path.relpath(place, root).replace(os.sep, "/")
+        relative = os.path.relpath(place, beneath.place(home)).replace(os.sep, "/")
+        relative = f"{home}/{relative}" if home else relative
+        if relative in beneath.homes:
+            folders.add(relative)
+            continue
         try:
             path = parse_path(relative)
         except UnsafePathError:
@@ -44,15 +50,17 @@ def find_named(words: Iterable[str], root: str) -> tuple[set[SafePath], set[str]
     return files, folders
 
 
-def _find(word: str, root: str) -> str:
-    """Return where `word` really lies."""
-    outside = False
+def _find(word: str, beneath: Beneath) -> tuple[str, str]:
+    """Return in which home, and where, `word` really lies."""
+    outside, root = False, beneath.root
     for base in (os.getcwd(), root):
         place = _real(os.path.join(base, word))
         if not os.path.lexists(place):
             continue
-        if place == root or place.startswith(os.path.join(root, "")):
-            return place
+        for home in reversed(beneath.homes):
+            real = beneath.place(home)
+            if place == real or place.startswith(os.path.join(real, "")):
+                return home, place
         outside = True
     if outside:
         raise SafetyError(

@@ -1,5 +1,6 @@
 """Flags that every command takes, before or after the command's name."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -17,6 +18,12 @@ from civsync.core.limits import MAX_WAIT_S
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PATH = click.Path(path_type=Path)
+
+
+class _Paths(click.types.StringParamType):
+    """A text with paths; a variable may hold several, parted as in PATH."""
+
+    envvar_list_splitter = os.pathsep
 
 
 class Context:
@@ -51,6 +58,7 @@ class Context:
             lock=values["lock_path"] or old.lock,
             root=values["root"] or old.root,
             api_url=values["api_url"] or old.api_url,
+            follow_links=values["follow_links"] or old.follow_links,
             output=choice,
         )
         self.output.choice = choice
@@ -152,6 +160,7 @@ _NAMES = (
     "manifest",
     "lock_path",
     "root",
+    "follow_links",
     "api_url",
     "json",
     "quiet",
@@ -167,6 +176,14 @@ _OPTIONS = (
         "--lock", "lock_path", type=_PATH, envvar=_env("LOCK"), help="The lock [civsync.lock]."
     ),
     click.option("--root", type=_PATH, envvar=_env("ROOT"), help="The directory to keep in step."),
+    click.option(
+        "--follow-links",
+        type=_Paths(),
+        multiple=True,
+        metavar="DIR[=TARGET]",
+        envvar=_env("FOLLOW_LINKS"),
+        help="This directory below the root is a link to TARGET, or a mounted disk (repeatable).",
+    ),
     click.option("--api-url", envvar=_env("API_URL"), help="The API origin [https://civitai.com]."),
     click.option("--json", is_flag=True, envvar=_env("JSON"), help="Print JSON on stdout."),
     click.option("-q", "--quiet", is_flag=True, envvar=_env("QUIET"), help="Say only errors."),

@@ -37,7 +37,7 @@ def rebuild_receipt(context: Context, groups: GroupWishes, *, jobs: int, yes: bo
     began = time.monotonic()
     output = context.output
     goal = glance_at_lock(context)
-    disk = open_disk(goal.root)
+    disk = open_disk(goal.root, context.settings)
     disk.root.establish()
     with hold_root(disk.root, command="civsync verify --rebuild"):
         remains = disk.ledger.read_remains()

@@ -49,7 +49,7 @@ def record(context: Context, entries: Sequence[LockedEntry], recording: Recordin
 
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url)
-    disk = open_disk(recording.root(), accept_new=recording.accept_new)
+    disk = open_disk(recording.root(), context.settings, accept_new=recording.accept_new)
     disk.root.establish()
 
     async def work() -> "Recorded":

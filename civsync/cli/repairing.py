@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from civsync.cli.acting import Interrupted, Orders, transfer, until_signal
 from civsync.cli.options import Context
 from civsync.cli.progress import Display, choose_display
+from civsync.cli.shelves import shelves_of
 from civsync.cli.verifying import Finding, Repaired, find_faults, tell
 from civsync.core.codes import Code
 from civsync.core.disk import Receipt, Regular
@@ -109,7 +110,8 @@ async def _mend(
 
     mends = finding.mends.values()
     # Nothing is taken out of the tree for which there is no room to come back.
-    await run_sync(check_space, plan_for(mends), disk.parts)
+    for shelf in shelves_of(disk, plan_for(mends)):
+        await run_sync(check_space, shelf.plan, shelf.parts)
     cleared = await run_sync(clear, mends, disk.store, display)
     world = replace(world, plan=plan_for(cleared.ready))
     return cleared, await transfer(context, orders, display, world=world)

@@ -7,6 +7,7 @@ a stranger can set none of them except a root below its own folder.
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,7 @@ class Settings:
     lock: Path | None = None
     root: Path | None = None
     api_url: str | None = None
+    follow_links: tuple[str, ...] = ()
     output: OutputChoice = field(default_factory=OutputChoice)
 
 
@@ -168,6 +170,7 @@ class UserConfig:
     api_url: str = ""
     token_command: str = ""
     link: str = ""
+    follow_links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def user_config() -> UserConfig:
@@ -190,8 +193,8 @@ def user_config() -> UserConfig:
     from civsync.documents.config import read_config
 
     known = ("root", "api_url", "token_command", "link")
-    values = read_config(data, name=str(path), known=known)
-    return UserConfig(**values)
+    config = read_config(data, name=str(path), known=known, listing="follow_links")
+    return UserConfig(**config.texts, follow_links=config.lists)
 
 
 def config_dir() -> Path:

@@ -34,7 +34,7 @@ def report_status(context: Context, groups: GroupWishes, *, exit_code: bool) -> 
     output = context.output
     goal = glance_at_lock(context, ahead=True)
     chosen = choose_for(goal, groups, output)
-    disk = open_disk(goal.root)
+    disk = open_disk(goal.root, context.settings)
     world = glance(chosen.lock, disk.store, disk.ledger, left_out=chosen.left_out)
     if world is None:
         with choose_display(output) as display:

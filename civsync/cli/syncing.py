@@ -122,7 +122,7 @@ def sync(context: Context, wishes: Wishes) -> int:
     except NotLockedError as failed:
         return failed.status
     chosen = choose_for(goal, wishes.groups, context.output)
-    disk = open_disk(goal.root, accept_new=wishes.new_root)
+    disk = open_disk(goal.root, context.settings, accept_new=wishes.new_root)
     selection = wishes.groups.over(goal.default_groups)
     aim = Aim(
         goal=goal,
@@ -156,7 +156,7 @@ def _apply(context: Context, wishes: Wishes, path: Path) -> int:
         goal=goal,
         selection=selection,
         chosen=choose(goal.lock, selection),
-        disk=open_disk(goal.root, accept_new=wishes.new_root),
+        disk=open_disk(goal.root, context.settings, accept_new=wishes.new_root),
         allowance=_allowance(goal, wishes, frozenset(saved.terms.unprotect)),
     )
     check_plan(saved, goal, aim.disk.root, path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from civsync.cli.settings import state_dir
+from civsync.cli.declared import find_declared
+from civsync.cli.settings import Settings, state_dir
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError
 from civsync.core.limits import DEFAULT_CONNECTIONS, MIN_SPEED
@@ -97,12 +98,13 @@ class Pull:
     min_speed: int = MIN_SPEED
 
 
-def open_disk(path: Path, *, accept_new: bool = False) -> Disk:
+def open_disk(path: Path, settings: Settings, *, accept_new: bool = False) -> Disk:
     """Open a root without writing anything; it need not exist yet.
 
-    Raises SafetyError root-unusable, root-marker-missing.
+    Raises SafetyError as `open_root`; UserError config-invalid, usage.
     """
-    root = open_root(path, state_dir=state_dir(), accept_new=accept_new)
+    declared = find_declared(settings, path)
+    root = open_root(path, state_dir=state_dir(), accept_new=accept_new, declared=declared)
     return Disk(
         root=root,
         store=DiskStore(root),

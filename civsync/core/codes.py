@@ -125,6 +125,8 @@ class Code(StrEnum):
     ROOT_MARKER_MISSING = "root-marker-missing"
     ROOT_UNUSABLE = "root-unusable"
     SYMLINKED_DIRECTORY = "symlinked-directory"
+    UNDECLARED_DISK = "undeclared-disk"
+    LINK_UNUSABLE = "link-unusable"
     OBSTACLE = "obstacle"
     PATH_TAKEN = "path-taken"
     UNSAFE_PATH = "unsafe-path"

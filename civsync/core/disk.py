@@ -40,10 +40,26 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A directory on the way, `at`, is a symbolic link or not a directory (`kind`)."""
+    """A directory on the way, `at`, is none that may be gone through.
+
+    `kind` says why: "symlink", or "disk" where it is on another disk and nobody declared
+    that; other kinds are no directory at all.
+    """
 
     at: str
     kind: str = "symlink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """The user's word that the directory `at`, below the root, lies on another disk.
+
+    `target` is the absolute path that a link at `at` leads to, "" where a disk is mounted
+    right there.
+    """
+
+    at: SafePath
+    target: str = ""
 
 
 Sight = Absent | Regular | Obstacle | Linked

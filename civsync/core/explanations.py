@@ -417,9 +417,21 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
             "The root is not a directory, or lies where a manifest may not put it.",
         ),
         Code.SYMLINKED_DIRECTORY: _safety(
-            "Replace the link by a directory, or give the place it leads to with --root.",
+            "If you made the link, say where it leads: --follow-links DIR=TARGET, or `follow_links`"
+            " in your config.yaml. Otherwise replace it by a directory.",
             "A directory on the way to a file is a symbolic link. Writing through it could put"
-            " files anywhere, so civsync does not.",
+            " files anywhere, so civsync does not, unless you yourself said where it leads.",
+        ),
+        Code.UNDECLARED_DISK: _safety(
+            "Say so with --follow-links DIR, or `follow_links` in your config.yaml.",
+            "A directory below the root is on another disk. Files cannot be renamed from one disk"
+            " to another, and a disk that is not mounted looks like an empty directory, so"
+            " civsync works there only if you said that it is one.",
+        ),
+        Code.LINK_UNUSABLE: _safety(
+            "Mount the disk, or correct the link or what --follow-links or config.yaml say of it.",
+            "A directory that was declared to lie on another disk is not there, leads elsewhere"
+            " than was declared, or belongs to another root.",
         ),
         Code.OBSTACLE: _safety(
             "Move it away.",

@@ -314,6 +314,13 @@ def _linked(path: SafePath, at: str, kind: str) -> CivsyncError:
             subject=path,
             data={"link": at},
         )
+    if kind == "disk":
+        return SafetyError(
+            Code.UNDECLARED_DISK,
+            f"{at} is on another disk, nobody declared that, and {path} lies there",
+            subject=path,
+            data={"directory": at},
+        )
     return SafetyError(Code.OBSTACLE, f"{at} is in the way: it is not a directory", subject=path)
 
 

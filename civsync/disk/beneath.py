@@ -6,7 +6,8 @@ so neither a directory swapped for a link nor a disk unmounted in the middle of 
 lead anywhere else. Systems without such calls look at each component before they use it,
 which leaves an instant open.
 
-The root itself may be reached through a link; that is the user's word, resolved once.
+The root itself may be reached through a link; that is the user's word, resolved once. So is
+an annex: a directory below it that lies on another disk.
 """
 
 import contextlib
@@ -14,22 +15,41 @@ import errno
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from civsync.disk.folder import HAS_DIR_FD, Folder, close_quietly
+
+if TYPE_CHECKING:
+    from civsync.disk.annex import Annex
+
+OWN_FOLDER: Final = ".civsync"
+"""The control folder of a root, and of each annex: files are renamed within a file system
+only. No safe name starts with a dot, so no lock can lead into it.
+"""
+
+ROOT_MARKER: Final = "root.json"
+"""Says, in the control folder of a root, that it is one."""
+
+ANNEXES: Final = "annexes.json"
+"""Says, in the control folder of a root, which annexes it has."""
 
 
 class Beneath:
     """The tree below `root`, which need not exist yet. Safe to share between threads.
 
-    `plain` asks for the way without directory descriptors, for systems that lack them.
+    `plain` asks for the way without directory descriptors, for systems that lack them. None
+    of the `annexes` lies below another one.
     """
 
-    def __init__(self, root: str, *, plain: bool = not HAS_DIR_FD) -> None:
+    def __init__(
+        self, root: str, *, plain: bool = not HAS_DIR_FD, annexes: Sequence["Annex"] = ()
+    ) -> None:
         self._root = os.path.realpath(root)
         self._plain = plain
+        self._annexes = {annex.at: annex for annex in annexes}
         self._mutex = threading.Lock()
         self._fd: int | None = None
         self._keeping = threading.Lock()
@@ -40,6 +60,43 @@ class Beneath:
         """The root's real path."""
         return self._root
 
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The directories that have a control folder each: "" (the root) and the annexes."""
+        return ("", *self._annexes)
+
+    def home_of(self, path: str) -> str:
+        """Return the home on whose file system `path` lies."""
+        found = self._annex_over(path) if self._annexes else None
+        return found.at if found is not None else ""
+
+    def near(self, path: str, place: str) -> str:
+        """Return `place`, a path of civsync's own, in the home of `path`."""
+        home = self.home_of(path)
+        return f"{home}/{place}" if home else place
+
+    def place(self, home: str) -> str:
+        """Return the real path of a home."""
+        return self._annexes[home].real if home else self._root
+
+    def device(self, path: str) -> int:
+        """Return the number of the disk that `path` belongs on. Raises OSError."""
+        home = self.home_of(path)
+        if home:
+            return self._annexes[home].device
+        root_fd = self._root_fd()
+        return (os.stat(self._root) if root_fd is None else os.fstat(root_fd)).st_dev
+
+    def leads_to_annex(self, path: str) -> bool:
+        """Tell whether `path` is an annex. Raises SafetyError link-unusable; OSError."""
+        annex = self._annexes.get(path)
+        if annex is None:
+            return False
+        parent, _, name = path.rpartition("/")
+        with self.folder(parent) as folder:
+            annex.require(folder, name)
+        return True
+
     def make_root(self) -> None:
         """Make the root and what leads to it. Raises OSError."""
         os.makedirs(self._root, exist_ok=True)
@@ -49,8 +106,8 @@ class Beneath:
         """Open the directory `path` ("" is the root); with `make`, make what is missing.
 
         Each new directory is made durable in its parent before the next. Raises OSError
-        (FileNotFoundError where it does not exist) and SafetyError symlinked-directory or
-        obstacle, naming the component.
+        (FileNotFoundError where it does not exist) and SafetyError symlinked-directory,
+        obstacle, undeclared-disk or link-unusable, naming the component.
         """
         folder = self._walk(path, make=make)
         try:
@@ -82,6 +139,9 @@ class Beneath:
         Links on the way are followed, so callers look at each directory on the way first.
         """
         try:
+            annex = self._annex_over(path) if self._annexes else None
+            if annex is not None and path != annex.at:
+                return annex.look(path[len(annex.at) + 1 :])
             if self._plain:
                 return os.stat(os.path.join(self._root, path), follow_symlinks=False)
             return os.stat(path, dir_fd=self._root_fd(), follow_symlinks=False)
@@ -95,7 +155,8 @@ class Beneath:
     def look_at_each(self, paths: Iterable[str]) -> Iterator[os.stat_result]:
         """Look at each of `paths` as `look` does, where many are expected to be there.
 
-        Raises OSError for the first that is not.
+        Only for trees without annexes: none is told from another directory. Raises OSError
+        for the first that is not.
         """
         if self._plain:
             paths = (os.path.join(self._root, path) for path in paths)
@@ -103,16 +164,27 @@ class Beneath:
 
     def _walk(self, path: str, *, make: bool) -> Folder:
         root_fd = self._root_fd()
-        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "")
+        device = (os.stat(self._root) if root_fd is None else os.fstat(root_fd)).st_dev
+        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "", device)
         try:
             for name in path.split("/") if path else ():
-                child = _enter(folder, name, make=make)
+                annex = self._annexes.get(folder.shown(name)) if self._annexes else None
+                if annex is None:
+                    child = _enter(folder, name, make=make)
+                else:
+                    child = annex.enter(folder, name)
                 folder.close()
                 folder = child
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def _annex_over(self, path: str) -> "Annex | None":
+        for at, annex in self._annexes.items():
+            if path.startswith(at) and path[len(at) : len(at) + 1] in ("", "/"):
+                return annex
+        return None
 
     def _root_fd(self) -> int | None:
         if self._plain:

@@ -6,6 +6,7 @@ process id does. What cannot be told for sure is never written to: its bytes are
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -194,6 +195,27 @@ def copy_fresh(folder: Folder, sha256: str, source: int, size: int) -> tuple[str
             folder.unlink(name)
         raise
     return name, fd
+
+
+def carry(source: Folder, name: str, folder: Folder, new: str, *, sha256: str, size: int) -> None:
+    """Give a file with this content the name `new` in the parts `folder`: by rename, or a copy.
+
+    A copy, to another disk, leaves the file where it is. Raises OSError.
+    """
+    try:
+        source.rename(name, folder, new)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    fd = source.open(name, os.O_RDONLY)
+    try:
+        copied, target = copy_fresh(folder, sha256, fd, size)
+    finally:
+        os.close(fd)
+    os.close(target)
+    folder.rename(copied, folder, new)
 
 
 def claims_for(folder: Folder, sha256: str) -> list[Claim]:

@@ -75,6 +75,13 @@ def staged(
             folder.unlink(temporary)
 
 
+def prove_writable(folder: Folder) -> None:
+    """Make a file and remove it again. Raises OSError."""
+    probe = f".{os.urandom(4).hex()}.tmp"
+    os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    folder.unlink(probe)
+
+
 def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
     """Give a file the name `new` in `target`, durably, and never over anything.
 

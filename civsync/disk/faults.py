@@ -56,6 +56,8 @@ def translate(
         return DiskError(Code.NO_SPACE, message, subject=shown(path), data=data)
     if error.errno in _DENIED:
         return DiskError(Code.READ_ONLY, message, subject=shown(path), data=data)
+    if error.errno == errno.EXDEV:
+        return SafetyError(Code.UNDECLARED_DISK, message, subject=shown(path), data=data)
     if error.errno in _WRONG_KIND:
         return SafetyError(Code.OBSTACLE, message, subject=shown(path), data=data)
     return DiskError(Code.DISK_FAILED, message, subject=shown(path), data=data)

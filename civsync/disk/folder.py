@@ -47,14 +47,15 @@ def close_quietly(fd: int) -> None:
 class Folder:
     """One directory below the root (or the root). Names are single components.
 
-    All methods raise OSError.
+    `device` is the number of the disk that it is on. All methods raise OSError.
     """
 
-    def __init__(self, fd: int | None, real: str, path: str) -> None:
+    def __init__(self, fd: int | None, real: str, path: str, device: int) -> None:
         self.fd = fd
         self.real = real
         self.path = path
         self._marks: bool | None = None
+        self.device = device
 
     def shown(self, name: str) -> str:
         """Return the path of `name` relative to the root, for messages."""
@@ -175,14 +176,15 @@ class Folder:
     def enter(self, name: str) -> "Folder":
         """Open the directory with this name.
 
-        Raises SafetyError symlinked-directory or obstacle where it is none.
+        Raises SafetyError symlinked-directory or obstacle where it is none, undeclared-disk
+        where another disk begins.
         """
         path, real = self.shown(name), os.path.join(self.real, name)
         if self.fd is None:
             status = self.stat(name)
             if is_link(status) or not stat.S_ISDIR(status.st_mode):
                 raise _refusal(path, link=is_link(status))
-            return Folder(None, real, path)
+            return Folder(None, real, path, self._same_disk(status, path))
         try:
             fd = os.open(name, os.O_RDONLY | _DIRECTORY | _NOFOLLOW, dir_fd=self.fd)
         except OSError as error:
@@ -190,11 +192,25 @@ class Folder:
                 found = self.find(name)
                 raise _refusal(path, link=found is None or is_link(found)) from None
             raise
-        return Folder(fd, real, path)
+        try:
+            return Folder(fd, real, path, self._same_disk(os.fstat(fd), path))
+        except BaseException:
+            close_quietly(fd)
+            raise
 
     def is_removed(self) -> bool:
         """Tell whether the directory is gone, and only held open here."""
         return self.fd is not None and os.fstat(self.fd).st_nlink == 0
+
+    def _same_disk(self, status: os.stat_result, path: str) -> int:
+        if status.st_dev != self.device:
+            raise SafetyError(
+                Code.UNDECLARED_DISK,
+                f"{shown(path)} is on another disk, and nobody declared that",
+                subject=shown(path),
+                data={"path": shown(path)},
+            )
+        return self.device
 
     def close(self) -> None:
         """Let go of the directory."""

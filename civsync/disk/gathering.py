@@ -111,7 +111,10 @@ class _Walk:
             if status is None:
                 continue
             if is_link(status):
-                self._take_link(path, name)
+                if path in self.beneath.homes:
+                    yield path
+                else:
+                    self._take_link(path, name)
             elif stat.S_ISDIR(status.st_mode):
                 yield path
             elif not self.wanted(name):

@@ -20,6 +20,7 @@ from civsync.core.limits import PART_DAYS, TRASH_DAYS
 from civsync.core.names import SafePath
 from civsync.disk.claims import (
     busy,
+    carry,
     claim_part,
     claims_for,
     copy_fresh,
@@ -48,22 +49,35 @@ _DAY_S: Final = 24 * 3600
 
 
 class DiskParts:
-    """The real `Parts`. Safe to share between threads."""
+    """The real `Parts`, of the root itself or of another `home` below it.
+
+    Safe to share between threads.
+    """
 
     def __init__(
         self,
         root: Root,
         now: Callable[[], float] = time.time,
         *,
+        home: str = "",
         elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._root = root
+        self._now = now
+        self._home = home
         self._beneath = root.beneath
+        self._place = self._beneath.near(home, PARTS)
         self._trash = Trash(root.beneath, now)
         self._elsewhere = elsewhere
         self._brought: dict[str, Brought] = {}
+        self._others: dict[str, DiskParts] = {}
         self._mutex = threading.Lock()
         self._here: set[str] = set()
         self._claimed_before: frozenset[str] | None = None
+
+    def near(self, path: SafePath) -> "DiskParts":
+        """Return the parts in the home of `path`: always the same ones."""
+        return self._of(self._beneath.home_of(path))
 
     @contextmanager
     def claim(self, sha256: str, size: int) -> Iterator[ClaimedPart]:
@@ -75,7 +89,7 @@ class DiskParts:
         name = part_name(sha256)
         with self._alone(sha256):
             brought = self._brought.pop(sha256, None)
-            with faults_of("open", f"{PARTS}/{name}"):
+            with faults_of("open", f"{self._place}/{name}"):
                 part = self._open(sha256, size, brought)
             try:
                 yield part
@@ -90,8 +104,8 @@ class DiskParts:
     def name_it(self, name: str, sha256: str) -> None:
         """Let the released part `name` be the one that `claim` finds under `sha256`."""
         old, new = part_name(_stand_in(name)), part_name(sha256)
-        with faults_of("rename", f"{PARTS}/{old}"):
-            folder = self._beneath.kept(PARTS)
+        with faults_of("rename", f"{self._place}/{old}"):
+            folder = self._folder()
             if folder.find(old) is not None:
                 folder.rename(old, folder, new)
 
@@ -100,21 +114,23 @@ class DiskParts:
     ) -> str:
         """Make a whole part out of trash, quarantine, a copy of one of `candidates`, or elsewhere.
 
-        Raises DiskError (no-space, for one).
+        So, too, of a whole part in another home. Raises DiskError (no-space, for one).
         """
         name = part_name(sha256)
         brought = self._brought.get(sha256)
         if brought is not None:
             return brought.how
         with faults_of("look through", TRASH):
-            folder = self._beneath.kept(PARTS)
+            folder = self._folder()
             if _whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
+                return RESTORED
+            if self._bring(folder, sha256, size):
                 return RESTORED
             if any(self._copy(path, folder, sha256, size) for path in candidates):
                 return RESTORED
         if self._elsewhere is None:
             return ""
-        with faults_of("make", f"{PARTS}/{name}"):
+        with faults_of("make", f"{self._place}/{name}"):
             brought = self._elsewhere.bring(folder, sha256, size, spending=spending)
         if brought is None:
             return ""
@@ -125,8 +141,8 @@ class DiskParts:
         """Take a whole but wrong part out of the way; returns where it is, for people."""
         held = as_held(part)
         found = held.digests().sha256
-        with faults_of("move", f"{PARTS}/{held.name}"):
-            folder = self._beneath.kept(PARTS)
+        with faults_of("move", f"{self._place}/{held.name}"):
+            folder = self._folder()
             if os.name == "nt":
                 held.close()
             place = self._trash.take(
@@ -136,21 +152,33 @@ class DiskParts:
         return place or QUARANTINE
 
     def held(self) -> dict[str, int]:
-        """Bytes already received, SHA-256 to their number."""
+        """Bytes already received, SHA-256 to their number: in all homes on this disk."""
         found: dict[str, int] = {}
-        with (
-            faults_of("look at", PARTS),
-            contextlib.suppress(FileNotFoundError),
-            self._beneath.folder(PARTS) as folder,
-        ):
-            for name in folder.names():
-                sha256 = name.partition(".")[0]
-                found[sha256] = max(found.get(sha256, 0), held_under(folder, name) or 0)
+        for home in self.homes:
+            place = self._beneath.near(home, PARTS)
+            with (
+                faults_of("look at", place),
+                contextlib.suppress(FileNotFoundError),
+                self._beneath.folder(place) as folder,
+            ):
+                for name in folder.names():
+                    sha256 = name.partition(".")[0]
+                    found[sha256] = max(found.get(sha256, 0), held_under(folder, name) or 0)
         return found
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The homes that share the space of this disk. Raises DiskError."""
+        homes = self._beneath.homes
+        if len(homes) == 1:
+            return homes
+        with faults_of("look at", self._place):
+            here = self._beneath.device(self._home)
+            return tuple(home for home in homes if self._beneath.device(home) == here)
 
     def free_bytes(self) -> int:
         """Free space for this user on the disk of the parts, be the root there or not yet."""
-        place = self._beneath.root
+        place = self._beneath.place(self._home)
         with faults_of("measure", place):
             while True:
                 try:
@@ -163,15 +191,24 @@ class DiskParts:
     def sweep(self, now_ns: int, *, wanted: Collection[str] = frozenset()) -> int:
         """Delete what waited long enough in parts, trash and quarantine; count the files.
 
-        Parts for the SHA-256s in `wanted`, and those that somebody holds, stay. What
-        cannot be deleted stays, too: this is housekeeping, and never fails a run.
+        So in all homes of the root. Parts for the SHA-256s in `wanted`, and those that
+        somebody holds, stay. What cannot be deleted stays, too: this is housekeeping, and
+        never fails a run.
         """
-        count = 0
-        with contextlib.suppress(OSError):
-            count += self._trash.sweep(TRASH, now_ns / 1e9 - TRASH_DAYS * _DAY_S)
-            count += self._trash.sweep(QUARANTINE, now_ns / 1e9 - PART_DAYS * _DAY_S)
+        return sum(self._sweep(home, now_ns, wanted) for home in self._beneath.homes)
+
+    def _sweep(self, home: str, now_ns: int, wanted: Collection[str]) -> int:
+        count, near = 0, self._beneath.near
+        with contextlib.suppress(OSError, SafetyError):
+            limit_s = now_ns / 1e9 - TRASH_DAYS * _DAY_S
+            count += self._trash.sweep(near(home, TRASH), limit_s)
+            limit_s = now_ns / 1e9 - PART_DAYS * _DAY_S
+            count += self._trash.sweep(near(home, QUARANTINE), limit_s)
         limit_ns = now_ns - PART_DAYS * _DAY_S * 1_000_000_000
-        with contextlib.suppress(OSError), self._beneath.folder(PARTS) as folder:
+        with (
+            contextlib.suppress(OSError, SafetyError),
+            self._beneath.folder(near(home, PARTS)) as folder,
+        ):
             for name in folder.names():
                 status = folder.find(name)
                 if status is None:
@@ -197,7 +234,7 @@ class DiskParts:
         """
         with self._mutex:
             if self._claimed_before is None:
-                claims = map(parse_claim, self._beneath.kept(PARTS).names())
+                claims = map(parse_claim, self._folder().names())
                 self._claimed_before = frozenset(each.sha256 for each in claims if each)
             return sha256 in self._claimed_before
 
@@ -215,7 +252,7 @@ class DiskParts:
 
     def _open(self, sha256: str, size: int, brought: Brought | None) -> ClaimedPart:
         """Claim the part, or the hard link that stands in for it. Raises as `claim`, OSError."""
-        folder = self._beneath.kept(PARTS)
+        folder = self._folder()
         if brought is not None and brought.digests is not None:
             fd = folder.open(brought.name, os.O_RDONLY)
             return LinkedPart(
@@ -245,11 +282,11 @@ class DiskParts:
         if isinstance(part, LinkedPart):
             part.close()
             with contextlib.suppress(OSError):
-                self._beneath.kept(PARTS).unlink(part.name)
+                self._folder().unlink(part.name)
             return
         # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
         with contextlib.suppress(OSError):
-            folder = self._beneath.kept(PARTS)
+            folder = self._folder()
             name = part_name(part.sha256)
             other = held_under(folder, name) or 0
             part.park()
@@ -267,12 +304,39 @@ class DiskParts:
         One whose owner may live is left to it: it finds out by itself that it comes late.
         """
         with contextlib.suppress(OSError):
-            folder = self._beneath.kept(PARTS)
+            folder = self._folder()
             if folder.find(part_name(sha256)) is not None:
                 drop_idle(folder, part_name(sha256))
             if self._may_be_orphaned(sha256):
                 for claim in claims_for(folder, sha256):
                     drop_dead(folder, claim)
+
+    def _folder(self) -> Folder:
+        return self._beneath.kept(self._place)
+
+    def _of(self, home: str) -> "DiskParts":
+        if home == self._home:
+            return self
+        with self._mutex:
+            if home not in self._others:
+                self._others[home] = DiskParts(
+                    self._root, self._now, home=home, elsewhere=self._elsewhere
+                )
+            return self._others[home]
+
+    def _bring(self, folder: Folder, sha256: str, size: int) -> bool:
+        """Take over a whole part that waits in another home: made before a file moved there."""
+        name = part_name(sha256)
+        for home in self._beneath.homes:
+            place = self._beneath.near(home, PARTS)
+            if place == self._place or not _whole(self._beneath.look(f"{place}/{name}"), size):
+                continue
+            with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as other:
+                carry(other, name, folder, name, sha256=sha256, size=size)
+                with contextlib.suppress(FileNotFoundError):
+                    other.unlink(name)
+                return True
+        return False
 
     def _copy(self, path: SafePath, folder: Folder, sha256: str, size: int) -> bool:
         parent, _, name = path.rpartition("/")

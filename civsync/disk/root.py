@@ -10,25 +10,28 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError
 from civsync.core.limits import MIB
-from civsync.disk.beneath import Beneath
-from civsync.disk.durable import place_new, write_whole
+from civsync.disk.beneath import ANNEXES, OWN_FOLDER, ROOT_MARKER, Beneath
+from civsync.disk.durable import place_new, prove_writable, write_whole
 from civsync.disk.faults import faults_of, shown, translate
 from civsync.disk.folder import HAS_DIR_FD, Folder
 from civsync.disk.state import recall_root, remember_root
 from civsync.documents.record import RecordError, number_in, read_record, text_in, write_record
 
-CONTROL: Final = ".civsync"
-"""The control folder; no safe name starts with a dot, so no lock can lead into it."""
+if TYPE_CHECKING:
+    from civsync.core.disk import Declared
+    from civsync.disk.annex import Annex
 
+CONTROL: Final = OWN_FOLDER
 RECEIPT: Final = "receipt.json"
 NOTES: Final = "notes.jsonl"
-_MARKER: Final = "root.json"
+_MARKER: Final = ROOT_MARKER
 _SCHEMA: Final = "civsync.root"
 _VERSION: Final = 1
 
@@ -59,8 +62,8 @@ class Root:
     def establish(self) -> str:
         """Make the root, its control folder and its marker, prove it writable, remember it.
 
-        Called before anything is downloaded. Returns the root id. Raises DiskError
-        read-only, no-space.
+        So, too, for each annex. Called before anything is downloaded. Returns the root id.
+        Raises DiskError read-only, no-space.
         """
         with faults_of("make", self.beneath.root):
             self.beneath.make_root()
@@ -74,24 +77,38 @@ class Root:
                 if self._root_id is None:
                     raise _missing(self.beneath.root, "it has lost its marker")
             else:
-                probe = f".{os.urandom(4).hex()}.tmp"
-                os.close(folder.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-                folder.unlink(probe)
+                prove_writable(folder)
+        if _may_have_annexes(self.beneath):
+            from civsync.disk.annexes import establish_annexes  # noqa: PLC0415 - few roots have any
+
+            establish_annexes(self.beneath, self._root_id)
         if recall_root(self._state_dir, self.beneath.root) != self._root_id:
             self.remembered = remember_root(self._state_dir, self.beneath.root, self._root_id)
         return self._root_id
 
 
 def open_root(
-    path: Path, *, state_dir: Path, accept_new: bool = False, plain: bool = not HAS_DIR_FD
+    path: Path,
+    *,
+    state_dir: Path,
+    accept_new: bool = False,
+    plain: bool = not HAS_DIR_FD,
+    declared: Sequence["Declared"] = (),
 ) -> Root:
     """Open the root at `path`, which need not exist. Writes nothing.
 
-    `accept_new` is the user's word that this is a new or another disk. Raises SafetyError
-    root-unusable, root-marker-missing, state-damaged, symlinked-directory; DiskError.
+    `accept_new` is the user's word that this is a new or another disk, `declared` which
+    directories lie on other ones. Raises SafetyError root-unusable, root-marker-missing,
+    state-damaged, symlinked-directory, undeclared-disk, link-unusable; DiskError.
     """
-    beneath = Beneath(os.fspath(path), plain=plain)
-    _refuse_files(beneath.root)
+    real = os.path.realpath(path)
+    _refuse_files(real)
+    annexes: Sequence[Annex] = ()
+    if declared:
+        from civsync.disk.annexes import open_annexes  # noqa: PLC0415 - few roots have any
+
+        annexes = open_annexes(real, declared, plain=plain)
+    beneath = Beneath(real, plain=plain, annexes=annexes)
     found = _read_marker(beneath)
     remembered = recall_root(state_dir, beneath.root)
     if not accept_new:
@@ -103,6 +120,10 @@ def open_root(
                 f"{shown(beneath.root)} has another marker than the last time: another disk?",
                 hint="Mount the disk of last time; if this one is meant, pass --new-root once.",
             )
+    if _may_have_annexes(beneath):
+        from civsync.disk.annexes import check_annexes  # noqa: PLC0415 - few roots have any
+
+        check_annexes(beneath, found, accept_new=accept_new)
     return Root(beneath, state_dir, found)
 
 
@@ -163,10 +184,20 @@ def _mark(folder: Folder) -> str | None:
 
 
 def _has_receipt(beneath: Beneath) -> bool:
+    return _is_there(beneath, RECEIPT)
+
+
+def _may_have_annexes(beneath: Beneath) -> bool:
+    """Tell whether there are annexes now, or may have been the last time."""
+    return len(beneath.homes) > 1 or _is_there(beneath, ANNEXES)
+
+
+def _is_there(beneath: Beneath, name: str) -> bool:
+    place = f"{CONTROL}/{name}"
     try:
-        return beneath.look(f"{CONTROL}/{RECEIPT}") is not None
+        return beneath.look(place) is not None
     except OSError as error:
-        raise translate(error, "look at", f"{CONTROL}/{RECEIPT}") from error
+        raise translate(error, "look at", place) from error
 
 
 def _missing(root: str, message: str, *, hint: str = "") -> SafetyError:

@@ -33,8 +33,11 @@ def find_settled(
 ) -> Settled | None:
     """Return what was noted, if all that this selection of this lock wants still is in place.
 
-    None only means that somebody has to look closely. Writes nothing and never raises.
+    None only means that somebody has to look closely, as always where directories of the
+    root lie on other disks. Writes nothing and never raises.
     """
+    if has_annexes(root):
+        return None
     settled = recall_settled(state_dir, root.beneath.root)
     if settled is None or (settled.lock_sha256, settled.selection) != (lock_sha256, selection):
         return None
@@ -45,6 +48,11 @@ def find_settled(
     except (OSError, CivsyncError):
         return None
     return settled if in_place else None
+
+
+def has_annexes(root: Root) -> bool:
+    """Tell whether directories lie on other disks, where the look by a note would not find them."""
+    return len(root.beneath.homes) > 1
 
 
 def receipt_sha256_of(root: Root) -> str | None:

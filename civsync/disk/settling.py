@@ -11,6 +11,7 @@ from civsync.core.groups import Unselected
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.names import SafePath
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
+from civsync.disk.settled import has_annexes
 from civsync.disk.state import remember_settled
 from civsync.documents.receipt import read_stamps
 from civsync.documents.settled import Settled, Stamped
@@ -27,8 +28,10 @@ def note_settled(
 ) -> None:
     """Note that a plan for this selection of this lock, with pruning, had nothing to do.
 
-    It wants so many `files`. Never raises.
+    It wants so many `files`. Nothing is noted of a root with annexes. Never raises.
     """
+    if has_annexes(root):
+        return
     try:
         receipt = _receipt_of(root)
         if receipt is None:

@@ -4,6 +4,7 @@ A file gets its name whole, flushed and with the content that it was claimed for
 all. Nothing is overwritten or taken away that is not, at that instant, what the caller saw.
 """
 
+import errno
 import io
 import os
 import stat
@@ -12,13 +13,13 @@ from collections.abc import Callable, Iterable
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Inventory, Regular, Stamp
-from civsync.core.errors import DiskError, SafetyError
+from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
 from civsync.disk.durable import place_new
 from civsync.disk.faults import NO_LINKS, faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.hashing import blake3_of_file, digest_file
-from civsync.disk.parts import PARTS, ClaimedPart, as_held
+from civsync.disk.parts import PARTS, ClaimedPart, DiskParts, as_held
 from civsync.disk.root import Root
 from civsync.disk.stamps import settle, stamp_of
 from civsync.disk.survey import survey
@@ -30,6 +31,7 @@ class DiskStore:
     """The real `Store`. Safe to share between threads that work on different paths."""
 
     def __init__(self, root: Root, now: Callable[[], float] = time.time) -> None:
+        self._root = root
         self._beneath = root.beneath
         self._trash = Trash(root.beneath, now)
         self.linkless = False
@@ -72,8 +74,9 @@ class DiskStore:
     ) -> Stamp:
         """Give a verified part its final name, durably; the old file goes to trash first.
 
-        Raises SafetyError foreign-file, modified-file, obstacle, symlinked-directory;
-        IntegrityError if the part is not what it was claimed for; DiskError.
+        It must have been claimed in the home of `path`. Raises SafetyError foreign-file,
+        modified-file, obstacle, symlinked-directory; IntegrityError if the part is not what
+        it was claimed for; DiskError.
         """
         held = as_held(part)
         stamp = held.seal()
@@ -82,7 +85,7 @@ class DiskStore:
             faults_of("publish", path),
             self._beneath.folder(parent, make=True) as folder,
         ):
-            parts = self._beneath.kept(PARTS)
+            parts = self._beneath.kept(self._beneath.near(path, PARTS))
             if stamp_of(parts.stat(held.name)) != stamp:
                 raise DiskError(
                     Code.DISK_FAILED, f"somebody changed the part for {path}", subject=path
@@ -97,10 +100,12 @@ class DiskStore:
             held.gone = True
             return stamp_of(folder.stat(name))
 
-    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
         """Rename an unchanged file; nothing may be at the target. Durable.
 
-        Directories that became empty vanish. Raises SafetyError as `publish`; DiskError.
+        Between disks it is copied, verified and published, and then retired where it was.
+        Directories that became empty vanish. Raises SafetyError as `publish`; IntegrityError
+        hash-mismatch if what was to be copied is not `sha256`; DiskError.
         """
         old_parent, old = _split(source)
         new_parent, new = _split(target)
@@ -110,13 +115,20 @@ class DiskStore:
             self._beneath.folder(new_parent, make=True) as folder,
         ):
             _require(away, old, expected, source)
+            renamed = True
             try:
                 self.linkless |= not place_new(away, old, folder, new)
             except FileExistsError:
                 if not _is_same_file(away, old, folder, new):
                     raise _in_the_way(folder, new, target) from None
                 _finish_rename(away, old, folder, new)
-            moved = stamp_of(folder.stat(new))
+            except OSError as error:
+                if error.errno != errno.EXDEV or not self._is_between_homes(source, target):
+                    raise
+                renamed = False
+            moved = stamp_of(folder.stat(new)) if renamed else None
+        if moved is None:
+            return self._carry(source, target, expected=expected, sha256=sha256)
         self._remove_empty(old_parent)
         return moved
 
@@ -149,6 +161,23 @@ class DiskStore:
             if kept is None:
                 raise _modified(path)
             return kept
+
+    def _is_between_homes(self, source: SafePath, target: SafePath) -> bool:
+        return self._beneath.home_of(source) != self._beneath.home_of(target)
+
+    def _carry(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
+        """Move a file to another disk. A cut leaves it where it was, or in both places."""
+        parts = DiskParts(self._root, home=self._beneath.home_of(target))
+        parts.salvage(sha256, expected.size, [source])
+        with parts.claim(sha256, expected.size) as part:
+            try:
+                stamp = self.publish(part, target, replacing=None)
+            except IntegrityError:
+                # What was copied is of no use: it must not be gone on with.
+                part.restart()
+                raise
+        self.retire(source, expected=expected, sha256=sha256, reason="moved to another disk")
+        return stamp
 
     def _publish_new(
         self, held: ClaimedPart, parts: Folder, folder: Folder, name: str, path: SafePath

@@ -22,7 +22,7 @@ _ABSENT: Final = Absent()
 def survey(beneath: Beneath, paths: Iterable[SafePath]) -> Inventory:
     """Return what is at each path; below a root that is not there is nothing.
 
-    Raises DiskError.
+    Raises DiskError; SafetyError link-unusable if an annex is not where it was opened.
     """
     ways: dict[str, Sight | None] = {"": None}
     inventory: dict[SafePath, Sight] = {}
@@ -47,10 +47,12 @@ def _way(beneath: Beneath, parent: str, ways: dict[str, Sight | None]) -> Sight 
         walked = f"{walked}/{name}" if walked else name
         if walked not in ways:
             try:
-                status = beneath.look(walked)
+                if beneath.leads_to_annex(walked):
+                    ways[walked] = None
+                else:
+                    ways[walked] = _way_through(beneath, beneath.look(walked), walked)
             except OSError as error:
                 raise translate(error, "look at", walked) from error
-            ways[walked] = _way_through(status, walked)
         if ways[walked] is not None:
             ways[parent] = ways[walked]
             break
@@ -68,11 +70,11 @@ def _sight(status: os.stat_result | None) -> Sight:
     return Obstacle("directory" if stat.S_ISDIR(mode) else "special")
 
 
-def _way_through(status: os.stat_result | None, at: str) -> Sight | None:
+def _way_through(beneath: Beneath, status: os.stat_result | None, at: str) -> Sight | None:
     if status is None:
         return _ABSENT
     if is_link(status):
         return Linked(at)
     if stat.S_ISDIR(status.st_mode):
-        return None
+        return None if status.st_dev == beneath.device(at) else Linked(at, "disk")
     return Linked(at, "file" if stat.S_ISREG(status.st_mode) else "special")

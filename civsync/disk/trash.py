@@ -16,6 +16,7 @@ from typing import Final
 
 from civsync.core.disk import Stamp
 from civsync.disk.beneath import Beneath
+from civsync.disk.claims import carry
 from civsync.disk.durable import place_new, write_whole
 from civsync.disk.folder import Folder
 from civsync.disk.hashing import digest_file
@@ -46,12 +47,12 @@ class Trash:
         place: str = TRASH,
         expected: Stamp | None = None,
     ) -> str | None:
-        """Move a file here, durably; returns where it is, relative to the root.
+        """Move a file here, durably: in its home; returns where it is, relative to the root.
 
         None, with the file where it was, if what was moved has another stamp than
         `expected`: somebody put another file there at the last instant.
         """
-        with self._beneath.folder(place, make=True) as bin_:
+        with self._beneath.folder(self._beneath.near(folder.path, place), make=True) as bin_:
             kept = self._announce(bin_, folder, name, sha256, reason)
             try:
                 folder.rename(name, bin_, kept)
@@ -73,7 +74,7 @@ class Trash:
 
         None, with nothing done, if it has another stamp than `expected`.
         """
-        with self._beneath.folder(TRASH, make=True) as bin_:
+        with self._beneath.folder(self._beneath.near(folder.path, TRASH), make=True) as bin_:
             kept = self._announce(bin_, folder, name, sha256, reason)
             try:
                 folder.link(name, bin_, kept)
@@ -91,18 +92,21 @@ class Trash:
         """Give a file with this content, if one is here, the name `new` in `target`.
 
         Files that nobody hashed are hashed if their size is right: they may be what
-        somebody changed by hand, and must not be taken for anything else.
+        somebody changed by hand, and must not be taken for anything else. What is found on
+        another disk stays there, too.
         """
-        for place in (TRASH, QUARANTINE):
+        homes = self._beneath.homes
+        for place in (self._beneath.near(h, p) for h in homes for p in (TRASH, QUARANTINE)):
             # One call finds out that there is none, as in every first sync.
             if self._beneath.look(place) is None:
                 continue
             with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as bin_:
                 for name in sorted(bin_.names()):
                     if _fits(bin_, name, sha256, size):
-                        bin_.rename(name, target, new)
+                        carry(bin_, name, target, new, sha256=sha256, size=size)
                         target.sync()
-                        drop_note(bin_, name)
+                        if bin_.find(name) is None:
+                            drop_note(bin_, name)
                         return True
         return False
 

@@ -5,10 +5,12 @@ notes that do not fit their file count for nothing. Quarantine is not looked at.
 """
 
 import contextlib
+import errno
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp, Trashed
@@ -27,30 +29,33 @@ from civsync.documents.trash_note import TrashNote, read_note
 
 
 class DiskTrashCan:
-    """The real `TrashCan`."""
+    """The real `TrashCan`: of all homes of the root, or of these."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, homes: Sequence[str] | None = None) -> None:
         self._beneath = root.beneath
+        homes = self._beneath.homes if homes is None else homes
+        self._places = tuple(self._beneath.near(home, TRASH) for home in homes)
 
     def entries(self) -> tuple[Trashed, ...]:
         """Return what is there, the oldest first."""
         found: list[Trashed] = []
-        with (
-            faults_of("look through", TRASH),
-            contextlib.suppress(FileNotFoundError),
-            self._beneath.folder(TRASH) as bin_,
-        ):
-            for text in bin_.names():
-                name, status = parse_name(text), bin_.find(text)
-                if name is not None and status is not None and stat.S_ISREG(status.st_mode):
-                    found.append(_describe(bin_, name, status))
+        for place in self._places:
+            with (
+                faults_of("look through", place),
+                contextlib.suppress(FileNotFoundError),
+                self._beneath.folder(place) as bin_,
+            ):
+                for text in bin_.names():
+                    name, status = parse_name(text), bin_.find(text)
+                    if name is not None and status is not None and stat.S_ISREG(status.st_mode):
+                        found.append(_describe(bin_, name, status))
         return tuple(sorted(found, key=lambda each: (each.seconds, each.id)))
 
     def digest(
         self, trashed: Trashed, progress: Callable[[int], None] | None = None
     ) -> tuple[Digests, Stamp]:
         """Read a file; the stamp is from before the first byte was read."""
-        with faults_of("read", place_of(trashed)), self._beneath.folder(TRASH) as bin_:
+        with faults_of("read", place_of(trashed)), self._folder(trashed) as bin_:
             fd = bin_.open(_name_of(trashed), os.O_RDONLY)
             with io.FileIO(fd, "rb") as file:
                 status = os.fstat(fd)
@@ -63,13 +68,14 @@ class DiskTrashCan:
     def restore(self, trashed: Trashed, path: SafePath, *, expected: Stamp) -> Stamp:
         """Give an unchanged file a name in the tree, durably, and never over anything.
 
-        Raises SafetyError path-taken, modified-file, symlinked-directory, obstacle; DiskError.
+        A file stays on its disk. Raises SafetyError path-taken, modified-file,
+        symlinked-directory, obstacle, and undeclared-disk for a path on another disk; DiskError.
         """
         parent, _, new = path.rpartition("/")
         name = _name_of(trashed)
         with (
             faults_of("restore", path),
-            self._beneath.folder(TRASH) as bin_,
+            self._folder(trashed) as bin_,
             self._beneath.folder(parent, make=True) as folder,
         ):
             if stamp_of(bin_.stat(name)) != expected:
@@ -82,6 +88,10 @@ class DiskTrashCan:
                 # An earlier try was cut off between its two steps.
                 bin_.unlink(name)
                 bin_.sync()
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                raise _elsewhere(trashed, path) from None
             stamp = stamp_of(folder.stat(new))
             if stamp != expected:
                 put_back(folder, new, bin_, name)
@@ -92,13 +102,20 @@ class DiskTrashCan:
     def discard(self, trashed: Trashed) -> int:
         """Delete a file for good; returns the bytes that this gave back, 0 if it had gone."""
         name = _name_of(trashed)
-        with faults_of("delete", place_of(trashed)), self._beneath.folder(TRASH) as bin_:
+        with faults_of("delete", place_of(trashed)), self._folder(trashed) as bin_:
             status = bin_.find(name)
             if status is None or not stat.S_ISREG(status.st_mode):
                 return 0
             bin_.unlink(name)
             drop_note(bin_, name)
             return _frees(status)
+
+    def _folder(self, trashed: Trashed) -> AbstractContextManager[Folder]:
+        """Open the trash that holds a file, or the first one if it is gone."""
+        name, look = _name_of(trashed), self._beneath.look
+        several = self._places if len(self._places) > 1 else ()
+        holding = (place for place in several if look(f"{place}/{name}") is not None)
+        return self._beneath.folder(next(holding, self._places[0]))
 
 
 def place_of(trashed: Trashed) -> str:
@@ -140,6 +157,16 @@ def _frees(status: os.stat_result) -> int:
 def _taken(path: SafePath) -> SafetyError:
     return SafetyError(
         Code.PATH_TAKEN, "something is there already", subject=path, data={"path": path}
+    )
+
+
+def _elsewhere(trashed: Trashed, path: SafePath) -> SafetyError:
+    return SafetyError(
+        Code.UNDECLARED_DISK,
+        f"{trashed.id} is in the trash of another disk than {path}",
+        subject=path,
+        hint="Give it a path on the disk that it lay on.",
+        data={"path": path},
     )
 
 

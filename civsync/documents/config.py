@@ -1,17 +1,26 @@
-"""The user's own `config.yaml`: a flat map of a few texts, read as strictly as a manifest."""
+"""The user's own `config.yaml`: a few texts and lists of them, read as strictly as a manifest."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
+from civsync.documents import nodes
 from civsync.documents.hints import did_you_mean
-from civsync.documents.nodes import Mapping, Scalar
+from civsync.documents.nodes import Scalar
 from civsync.documents.yaml_text import parse_yaml
 
 
-def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, str]:
-    """Return the texts that `data` sets, by key.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The texts by key, and the lists by key of the one mapping of lists."""
+
+    texts: Mapping[str, str]
+    lists: Mapping[str, tuple[str, ...]]
+
+
+def read_config(data: bytes, *, name: str, known: Collection[str], listing: str) -> Config:
+    """Return what `data` sets: texts under the `known` keys, lists of texts below `listing`.
 
     An empty file sets nothing. Raises DocumentError with every fault: bad YAML, unknown
     keys, values that are no text.
@@ -19,13 +28,23 @@ def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, 
     read = parse_yaml(data, name=name)
     problems = [replace(problem, code=Code.CONFIG_INVALID) for problem in read.problems]
     values: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
     match read.root:
-        case Mapping(pairs=pairs):
+        case nodes.Mapping(pairs=pairs):
             for pair in pairs:
                 place = Place(document=name, line=pair.line, column=pair.column, key=pair.key)
-                if pair.key not in known:
+                if pair.key == listing:
+                    found = _lists(pair.value)
+                    if found is None:
+                        message = f"{listing} must be lists of text by root"
+                        problems.append(
+                            Problem(code=Code.CONFIG_INVALID, message=message, place=place)
+                        )
+                    else:
+                        lists = found
+                elif pair.key not in known:
                     message = f"unknown key {pair.key!r}"
-                    hint = did_you_mean(pair.key, known)
+                    hint = did_you_mean(pair.key, (*known, listing))
                     problems.append(
                         Problem(code=Code.CONFIG_INVALID, message=message, place=place, hint=hint)
                     )
@@ -42,4 +61,18 @@ def read_config(data: bytes, *, name: str, known: Collection[str]) -> dict[str, 
             problems.append(Problem(code=Code.CONFIG_INVALID, message=message, place=place))
     if problems:
         raise DocumentError(problems)
-    return values
+    return Config(texts=values, lists=lists)
+
+
+def _lists(node: nodes.Node) -> dict[str, tuple[str, ...]] | None:
+    if not isinstance(node, nodes.Mapping):
+        return None
+    lists: dict[str, tuple[str, ...]] = {}
+    for pair in node.pairs:
+        if not isinstance(pair.value, nodes.Sequence):
+            return None
+        texts = [each.value for each in pair.value.items if isinstance(each, Scalar)]
+        lists[pair.key] = tuple(each for each in texts if isinstance(each, str))
+        if len(lists[pair.key]) != len(pair.value.items):
+            return None
+    return lists

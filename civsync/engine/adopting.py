@@ -111,7 +111,8 @@ def take_over(appraisal: Appraisal, store: Store, ledger: Ledger) -> Appraisal:
 def _bring(fate: Bring, appraisal: Appraisal, store: Store, ledger: Ledger) -> Owned:
     mine = _owned(fate.want, fate.stamp, _blake3_of(fate.source, appraisal))
     ledger.intend(mine)
-    mine = replace(mine, stamp=store.move(fate.source, mine.path, expected=fate.stamp))
+    stamp = store.move(fate.source, mine.path, expected=fate.stamp, sha256=mine.sha256)
+    mine = replace(mine, stamp=stamp)
     ledger.placed(mine)
     return mine
 

@@ -5,6 +5,7 @@ hash and format, note the intent, publish, note that it is placed.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -28,19 +29,34 @@ from civsync.engine.lines import Lines, Single
 from civsync.engine.processor import Processor
 from civsync.engine.receive import Hold, Network, Receiver, Tried, check_payload
 from civsync.engine.reception import Reception
-from civsync.ports import Clock, Errand, Ledger, Part, Parts, Reporter, Source, Store, Transport
+from civsync.ports import (
+    Clock,
+    Errand,
+    Ledger,
+    Part,
+    Parts,
+    PartsOf,
+    Reporter,
+    Source,
+    Store,
+    Transport,
+)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """Everything that a fetch needs of the world."""
+    """Everything that a fetch needs of the world.
+
+    `parts_of` is for roots that lie on several disks; else all `parts` are the same.
+    """
 
     source: Source
     transport: Transport
     store: Store
     parts: Parts
+    parts_of: PartsOf | None = None
     ledger: Ledger
     clock: Clock
     report: Reporter
@@ -97,7 +113,7 @@ class Fetcher:
         self._pieces = pieces or PieceTuning()
         # What may be worth several connections is not hurried through by one.
         self._small = min(ERRAND_BYTES, self._pieces.segmented - 1)
-        self._coming = Coming()
+        self._coming: dict[Parts, Coming] = {}
         self._processor = Processor()
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
@@ -163,7 +179,7 @@ class Fetcher:
         try:
             with (
                 single.receiving(file.path, reception),
-                self._coming.room_for(file, reception, begun.free),
+                self._room_for(file, reception, begun.free),
             ):
                 begun.tried = self._receiver.receive_now(file, reception, errand)
             fetched = self._conclude(begun) if reception.part.done.total == file.size else None
@@ -178,8 +194,9 @@ class Fetcher:
     def _begin(self, action: Fetch | Replace) -> _Begun:
         """Claim the part, with what is there of it already. Blocks."""
         file = action.want.file
-        salvaged = self._out.parts.salvage(file.sha256, file.size, self._copies(action))
-        free = self._out.parts.free_bytes()
+        parts = self._parts_of(file)
+        salvaged = parts.salvage(file.sha256, file.size, self._copies(action))
+        free = parts.free_bytes()
         hold = self._hold(file)
         part = hold.take()
         self._out.report(FileStarted(path=file.path, size=file.size, held=part.done.total))
@@ -188,7 +205,7 @@ class Fetcher:
 
     async def _go_on(self, begun: _Begun, lane: Lane) -> Fetched:
         file, reception = begun.action.want.file, begun.reception
-        with self._coming.room_for(file, reception, begun.free):
+        with self._room_for(file, reception, begun.free):
             await self._receive(file, reception, lane, begun.tried)
         fetched = await self._in_thread(lambda: self._conclude(begun))
         if fetched is None:
@@ -221,7 +238,7 @@ class Fetcher:
         if digests.sha256 != file.sha256:
             if reception.pieced:
                 return None
-            where = self._out.parts.quarantine(part, "wrong SHA-256")
+            where = self._parts_of(file).quarantine(part, "wrong SHA-256")
             raise _wrong_content(file, digests, where)
         if file.blake3 not in (None, digests.blake3):
             self._out.report(
@@ -231,7 +248,7 @@ class Fetcher:
                     path=file.path,
                 )
             )
-        check_payload(file, part, self._out.parts)
+        check_payload(file, part, self._parts_of(file))
         if reception.served_as not in ("", bare_name(file.name)):
             message = f"Civitai offers it as {reception.served_as}; the lock names it {file.name}"
             self._out.report(Noted(code="served-name", message=message, path=file.path))
@@ -265,7 +282,19 @@ class Fetcher:
         return owned
 
     def _hold(self, file: LockedFile) -> Hold:
-        return Hold(partial(self._out.parts.claim, file.sha256, file.size), self._threads)
+        claim = self._parts_of(file).claim
+        return Hold(partial(claim, file.sha256, file.size), self._threads)
+
+    def _parts_of(self, file: LockedFile) -> Parts:
+        of = self._out.parts_of
+        return self._out.parts if of is None else of(file.path)
+
+    def _room_for(
+        self, file: LockedFile, reception: Reception, free: int
+    ) -> AbstractContextManager[None]:
+        """Count what is to come of a file on its disk. Raises as `Coming.room_for`."""
+        coming = self._coming.setdefault(self._parts_of(file), Coming())
+        return coming.room_for(file, reception, free)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await run_sync(work, limiter=self._threads)

@@ -259,7 +259,9 @@ class _Run:
         )
         await run_sync(self._out.ledger.intend, moved)
         stamp = await run_sync(
-            lambda: self._out.store.move(source.path, target, expected=source.stamp)
+            lambda: self._out.store.move(
+                source.path, target, expected=source.stamp, sha256=source.sha256
+            )
         )
         moved = replace(moved, stamp=stamp)
         self._owned.pop(source.path, None)

@@ -196,7 +196,7 @@ def test_a_file_that_vanished_is_not_replaced(world: World) -> None:
 
 def test_moving_keeps_bytes_and_stamp(world: World) -> None:
     stamp = publish(world, A)
-    assert world.store.move(A, B, expected=stamp) == stamp
+    assert world.store.move(A, B, expected=stamp, sha256=sha256(DATA)) == stamp
     assert (world.read(A), world.read(B)) == (None, DATA)
 
 
@@ -204,7 +204,7 @@ def test_moving_never_overwrites(world: World) -> None:
     stamp = publish(world, A)
     world.put(B, OTHER)
     with pytest.raises(SafetyError) as error:
-        world.store.move(A, B, expected=stamp)
+        world.store.move(A, B, expected=stamp, sha256=sha256(DATA))
     assert refusal(error) is Code.FOREIGN_FILE
     assert (world.read(A), world.read(B)) == (DATA, OTHER)
 
@@ -213,7 +213,7 @@ def test_a_changed_file_is_not_moved(world: World) -> None:
     stamp = publish(world, A)
     world.put(A, OTHER)
     with pytest.raises(SafetyError) as error:
-        world.store.move(A, B, expected=stamp)
+        world.store.move(A, B, expected=stamp, sha256=sha256(DATA))
     assert refusal(error) is Code.MODIFIED_FILE
     assert (world.read(A), world.read(B)) == (OTHER, None)
 

@@ -115,7 +115,7 @@ def test_a_linked_directory_below_the_root_is_refused_with_a_hint(
     shop.want(*shop.offer(KIB))
     ended = shop.sync()
     assert (ended.status, ended.codes) == (8, {"m0.safetensors": "symlinked-directory"})
-    assert "--root" in ended.failed["m0.safetensors"]["hint"]
+    assert "--follow-links" in ended.failed["m0.safetensors"]["hint"]
     assert list(outside.iterdir()) == []
     assert shop.served.count(path_prefix=DOWNLOADS) == 0
 

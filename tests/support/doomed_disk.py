@@ -84,8 +84,8 @@ class DoomedStore:
             lambda: self._store.publish(part, path, replacing=replacing, old_sha256=old_sha256)
         )
 
-    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
-        return self._do(lambda: self._store.move(source, target, expected=expected))
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
+        return self._do(lambda: self._store.move(source, target, expected=expected, sha256=sha256))
 
     def retire(
         self, path: SafePath, *, expected: Stamp, sha256: str, reason: str = "not wanted any more"

@@ -186,7 +186,7 @@ class MemoryStore:
         part.gone = True
         return self.disk.put(path, bytes(part.data))
 
-    def move(self, source: SafePath, target: SafePath, *, expected: Stamp) -> Stamp:
+    def move(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
         file = self._require(source, expected)
         self._walk(target)
         self._require_absent(target)

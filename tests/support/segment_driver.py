@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from civsync.cli.settings import state_dir
+from civsync.cli.settings import Settings, state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Event
@@ -162,7 +162,7 @@ class _Counting:
 
 async def sync(errand: Errand, lock: Lock, taken: Taken) -> Outcome:
     """Do what `civsync sync --frozen` does, from taking the root to sweeping it."""
-    disk = open_disk(Path(errand.root))
+    disk = open_disk(Path(errand.root), Settings())
     disk.root.establish()
     with hold_root(disk.root, command="segment driver"):
         world = look(lock, disk.store, disk.ledger, _ignore)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from civsync.core.disk import Known, Owned, Receipt
+from civsync.core.disk import Declared, Known, Owned, Receipt
 from civsync.core.groups import Unselected
 from civsync.core.names import parse_path
 from civsync.disk.ledger import DiskLedger
@@ -14,6 +14,7 @@ from civsync.disk.root import open_root
 from civsync.disk.settled import find_settled
 from civsync.disk.settling import note_settled
 from civsync.disk.stamps import stamp_of
+from civsync.disk.state import recall_settled
 from civsync.documents.settled import Settled
 
 LOCK = "a" * 64
@@ -144,3 +145,28 @@ def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None
     state = tmp_path / "state"
     note_settled(root, LOCK, PLAIN, files=0, unselected=Unselected(), state_dir=state)
     assert find_settled(root, LOCK, PLAIN, state_dir=state) is None
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
+def test_a_root_with_directories_on_other_disks_always_needs_a_closer_look(
+    tmp_path: Path, *, plain: bool
+) -> None:
+    tree = Tree(tmp_path, plain=plain)
+    (tmp_path / "big").mkdir()
+    (tree.place / "big").symlink_to(tmp_path / "big")
+    declared = (Declared(at=parse_path("big"), target=str(tmp_path / "big")),)
+    root = open_root(tree.place, state_dir=tree.state, plain=plain, declared=declared)
+    assert tree.find() is not None
+    assert find_settled(root, LOCK, PLAIN, state_dir=tree.state) is None
+
+
+def test_nothing_is_noted_of_a_root_with_directories_on_other_disks(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    for note in (tree.state / "settled").iterdir():
+        note.unlink()
+    (tmp_path / "big").mkdir()
+    (tree.place / "big").symlink_to(tmp_path / "big")
+    declared = (Declared(at=parse_path("big"), target=str(tmp_path / "big")),)
+    root = open_root(tree.place, state_dir=tree.state, declared=declared)
+    note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=tree.state)
+    assert recall_settled(tree.state, root.beneath.root) is None

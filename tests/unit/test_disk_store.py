@@ -65,8 +65,8 @@ def test_a_directory_swapped_for_a_link_after_the_survey_leads_nowhere(
     store = DiskStore(root)
     for act in (
         lambda: store.retire(A, expected=stamp, sha256=SHA256),
-        lambda: store.move(A, parse_path("b"), expected=stamp),
-        lambda: store.move(A, parse_path("loras/c"), expected=stamp),
+        lambda: store.move(A, parse_path("b"), expected=stamp, sha256=SHA256),
+        lambda: store.move(A, parse_path("loras/c"), expected=stamp, sha256=SHA256),
         lambda: store.digest(A),
     ):
         with pytest.raises(CivsyncError) as error:
@@ -139,7 +139,7 @@ def test_a_move_cut_off_between_its_steps_is_finished(root: Root) -> None:
     stamp = publish(root)
     target = parse_path("loras/style/b.safetensors")
     os.link(root.path / A, root.path / target)
-    assert DiskStore(root).move(A, target, expected=stamp) == stamp
+    assert DiskStore(root).move(A, target, expected=stamp, sha256=SHA256) == stamp
     assert os.listdir(root.path / "loras/style") == ["b.safetensors"]
 
 

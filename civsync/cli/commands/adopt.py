@@ -62,7 +62,7 @@ def command(
             hint="Run `civsync adopt --all --dry-run` to see what there is.",
         )
     goal = glance_at_lock(context)
-    disk = open_disk(goal.root)
+    disk = open_disk(goal.root, context.settings)
     if not disk.root.path.is_dir():
         raise UserError(
             Code.USAGE,
@@ -101,7 +101,7 @@ def _search(disk: Disk, lock: Lock, words: Sequence[str]) -> tuple[Search, list[
     named: set[SafePath] = set()
     folders = {""}
     if words:
-        named, folders = find_named(words, beneath.root)
+        named, folders = find_named(words, beneath)
     if not folders:
         return Search(paths=named, named=named), []
     sizes = {want.file.size for want in wants.values()}

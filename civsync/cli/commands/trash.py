@@ -239,7 +239,7 @@ def _open(context: Context, project: Project) -> Disk:
     """Open the root. The lock is not needed for that, and the manifest only where it names it."""
     text = read_bytes(project.manifest) if context.settings.root is None else None
     root = DEFAULT_ROOT if text is None else load_head(project, text)[0]
-    return open_disk(find_root(context.settings, project, root))
+    return open_disk(find_root(context.settings, project, root), context.settings)
 
 
 def _sum(trashed: Sequence[Trashed]) -> str:

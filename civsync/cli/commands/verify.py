@@ -81,7 +81,7 @@ def command(
         return rebuild_receipt(context, groups, jobs=jobs, yes=yes)
     goal = glance_at_lock(context)
     chosen = choose_for(goal, groups, context.output)
-    disk = open_disk(goal.root)
+    disk = open_disk(goal.root, context.settings)
     if not groups:
         chosen = _with_placed(goal.lock, chosen, disk)
     if repair:
