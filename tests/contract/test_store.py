@@ -112,6 +112,7 @@ def test_digest_of_nothing_is_a_disk_error(world: World) -> None:
     assert refusal(error) is Code.DISK_FAILED
 
 
+@pytest.mark.fault("4.8/foreign", "other content")
 def test_a_stranger_in_the_way_is_never_overwritten(world: World) -> None:
     world.put(A, OTHER)
     with pytest.raises(SafetyError) as error:
@@ -178,6 +179,7 @@ def publish_salvaged(world: World, data: bytes, path: SafePath) -> None:
         world.store.publish(part, path, replacing=None)
 
 
+@pytest.mark.fault("4.4/user-meanwhile", "edited")
 def test_a_file_changed_since_it_was_seen_is_not_replaced(world: World) -> None:
     world.put(A, OTHER)
     seen = stamp_at(world, A)
@@ -200,6 +202,7 @@ def test_moving_keeps_bytes_and_stamp(world: World) -> None:
     assert (world.read(A), world.read(B)) == (None, DATA)
 
 
+@pytest.mark.fault("4.8/foreign", "where a file is to be moved")
 def test_moving_never_overwrites(world: World) -> None:
     stamp = publish(world, A)
     world.put(B, OTHER)
@@ -209,6 +212,7 @@ def test_moving_never_overwrites(world: World) -> None:
     assert (world.read(A), world.read(B)) == (DATA, OTHER)
 
 
+@pytest.mark.fault("4.4/user-meanwhile", "edited")
 def test_a_changed_file_is_not_moved(world: World) -> None:
     stamp = publish(world, A)
     world.put(A, OTHER)
@@ -227,6 +231,7 @@ def test_a_retired_file_can_be_had_back_without_the_network(world: World) -> Non
     assert world.read(A) == DATA
 
 
+@pytest.mark.fault("4.4/user-meanwhile", "edited")
 def test_a_changed_file_is_not_retired(world: World) -> None:
     stamp = publish(world, A)
     world.put(A, OTHER)

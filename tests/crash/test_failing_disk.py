@@ -14,12 +14,20 @@ from civsync.demo.artifacts import safetensors
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.parts import DiskParts
 from support.cli import command
-from support.crash_worlds import CrashWorld, crash_world, require_named_failure, sha256
+from support.crash_worlds import (
+    FOREIGN,
+    CrashWorld,
+    crash_world,
+    require_named_failure,
+    sha256,
+)
+from support.loop_disks import loop_disk
 from support.strace import need_strace, run_traced
 
 pytestmark = pytest.mark.crash
 
 
+@pytest.mark.fault("4.3/io-error", "flush")
 def test_a_flush_that_fails_fails_its_item_and_publishes_nothing_wrong(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=20_000) as world:
@@ -34,6 +42,7 @@ def test_a_flush_that_fails_fails_its_item_and_publishes_nothing_wrong(tmp_path:
             world.forget_root()
 
 
+@pytest.mark.fault("4.3/io-error", "flush")
 def test_no_file_gets_its_name_while_the_note_of_it_cannot_be_flushed(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=20_000) as world:
@@ -45,6 +54,7 @@ def test_no_file_gets_its_name_while_the_note_of_it_cannot_be_flushed(tmp_path: 
         world.finish(world.one)
 
 
+@pytest.mark.fault("4.3/lesser-disk", "no hard links")
 def test_without_hard_links_names_are_given_by_rename_and_that_is_said_once(
     tmp_path: Path,
 ) -> None:
@@ -57,6 +67,8 @@ def test_without_hard_links_names_are_given_by_rename_and_that_is_said_once(
         world.require_converged(world.one)
 
 
+@pytest.mark.fault("4.3/io-error", "write")
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 @pytest.mark.parametrize("fault", ["error=ENOSPC", "error=EIO"])
 def test_a_write_that_fails_fails_its_item_and_the_next_run_arrives(
     fault: str, tmp_path: Path
@@ -67,6 +79,34 @@ def test_a_write_that_fails_fails_its_item_and_the_next_run_arrives(
             _sync_with_bad_write(world, f"{fault}:when={number}")
             world.finish(world.one)
             world.forget_root()
+
+
+@pytest.mark.fault("4.3/no-room", "EDQUOT")
+@pytest.mark.fault("4.3/scarce", "EMFILE", "ENOMEM")
+@pytest.mark.parametrize(
+    ("call", "error", "status", "code"),
+    [
+        ("pwrite64", "EDQUOT", 8, "no-space"),
+        ("pwrite64", "ENOMEM", 1, "disk-failed"),
+        ("openat", "EMFILE", 1, "disk-failed"),
+    ],
+)
+def test_what_is_used_up_fails_each_item_by_name(
+    call: str, error: str, status: int, code: str, tmp_path: Path
+) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        ran = run_traced(
+            world.project,
+            *world.words(world.one),
+            inject=f"{call}:error={error}",
+            paths=[world.project.root / ".civsync" / "parts"] if call == "openat" else [],
+        )
+        require_named_failure(ran.status, ran.err)
+        assert ran.status == status
+        assert ran.err.count(f"({error})") == ran.err.count(f"[{code}]") == len(world.one.wanted)
+        assert list(world.files()) == [FOREIGN]
+        world.finish(world.one)
 
 
 def test_a_write_that_lies_never_gives_a_wrong_file_its_name(tmp_path: Path) -> None:
@@ -85,6 +125,7 @@ def _sync_with_bad_write(world: CrashWorld, fault: str) -> None:
     world.require_no_wrong_file()
 
 
+@pytest.mark.fault("4.3/scarce", "EMFILE")
 def test_thirty_two_descriptors_are_enough_or_the_run_says_so(tmp_path: Path) -> None:
     with crash_world(tmp_path / "project") as world:
         ran = _run_limited(world, "ulimit -n 32", "--jobs", "16")
@@ -105,6 +146,7 @@ def _run_limited(world: CrashWorld, limit: str, *more: str) -> "subprocess.Compl
     )
 
 
+@pytest.mark.fault("4.3/io-error", "read")
 @pytest.mark.parametrize("name", ["root.json", "receipt.json", "notes.jsonl"])
 def test_state_that_cannot_be_read_stops_the_run_before_it_does_anything(
     name: str, tmp_path: Path
@@ -124,6 +166,7 @@ def test_state_that_cannot_be_read_stops_the_run_before_it_does_anything(
         world.finish(world.other)
 
 
+@pytest.mark.fault("4.3/io-error", "read")
 def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_go_on(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=20_000) as world:
@@ -144,6 +187,7 @@ def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_go_on(tmp_path:
         world.finish(world.other)
 
 
+@pytest.mark.fault("4.3/io-error", "read")
 def test_a_part_that_cannot_be_read_is_not_gone_on_with(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=100_000) as world:
@@ -152,12 +196,17 @@ def test_a_part_that_cannot_be_read_is_not_gone_on_with(tmp_path: Path) -> None:
         root.establish()
         with DiskParts(root).claim(sha256(kept), len(kept)) as part:
             part.write(kept[:60_000], 0)
-        ran = run_traced(world.project, *world.words(world.one), inject="preadv:error=EIO")
+        # Which of the two it is depends on how Python was built.
+        inject = "preadv,preadv2:error=EIO"
+        ran = run_traced(world.project, *world.words(world.one), inject=inject)
         require_named_failure(ran.status, ran.err)
+        assert ran.status != 0
+        assert "loras/kept.safetensors: cannot read .civsync/parts/" in ran.err
         world.require_no_wrong_file()
         world.finish(world.one)
 
 
+@pytest.mark.fault("4.3/io-error", "close")
 def test_a_close_that_fails_gives_no_wrong_file_a_name(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=20_000) as world:
@@ -173,6 +222,7 @@ def test_a_close_that_fails_gives_no_wrong_file_a_name(tmp_path: Path) -> None:
         world.finish(world.one)
 
 
+@pytest.mark.fault("4.3/io-error", "close")
 def test_directories_have_nothing_to_lose_when_their_close_fails(tmp_path: Path) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=20_000) as world:
@@ -188,6 +238,66 @@ def test_directories_have_nothing_to_lose_when_their_close_fails(tmp_path: Path)
         world.require_converged(world.one)
 
 
+@pytest.mark.fault("4.3/lesser-disk", "no flush of directories")
+@pytest.mark.fault("4.3/io-error", "flush")
+@pytest.mark.parametrize(("error", "status"), [("EINVAL", 0), ("EIO", 1)])
+def test_a_disk_that_has_no_flush_for_directories_is_used_and_one_that_fails_is_not(
+    error: str, status: int, tmp_path: Path
+) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        loras = world.project.root / "loras"
+        ran = run_traced(
+            world.project, *world.words(world.one), inject=f"fsync:error={error}", paths=[loras]
+        )
+        require_named_failure(ran.status, ran.err)
+        assert ran.status == status, ran.err
+        world.require_no_wrong_file()
+        world.finish(world.one)
+
+
+@pytest.mark.fault("4.3/denied", "EACCES")
+def test_a_root_that_denies_this_user_is_told_before_anything_is_downloaded(
+    tmp_path: Path,
+) -> None:
+    need_strace()
+    with crash_world(tmp_path / "project", size=20_000) as world:
+        world.served.reset_counts()
+        ran = run_traced(
+            world.project,
+            *world.words(world.one),
+            inject="mkdirat:error=EACCES",
+            main_too=True,
+            paths=[world.project.root],
+        )
+        _require_refused_at_once(world, ran.status, ran.err, "EACCES")
+        world.finish(world.one)
+
+
+@pytest.mark.fault("4.3/denied", "immutable")
+def test_an_immutable_root_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
+    root = tmp_path / "project" / "models"
+    with (
+        loop_disk("ext4", tmp_path / "image", root),
+        crash_world(tmp_path / "project", size=20_000) as world,
+    ):
+        subprocess.run(["chattr", "+i", root], check=True)
+        try:
+            world.served.reset_counts()
+            ran = world.sync(world.one)
+        finally:
+            subprocess.run(["chattr", "-i", root], check=True)
+        _require_refused_at_once(world, ran.status, ran.err, "EPERM")
+        world.finish_here(world.one)
+
+
+def _require_refused_at_once(world: CrashWorld, status: int, err: str, reason: str) -> None:
+    assert (status, "[read-only]" in err, f"({reason})" in err) == (8, True, True), err
+    assert world.served.requests == []
+    assert list(world.files()) == [FOREIGN]
+
+
+@pytest.mark.fault("4.3/no-room", "EFBIG", "what fits goes on")
 def test_files_above_the_limit_of_this_process_fail_alone(tmp_path: Path) -> None:
     """RLIMIT_FSIZE, in blocks of 512 bytes: EFBIG is what a small disk would say."""
     with crash_world(tmp_path / "project", size=100_000) as world:

@@ -24,6 +24,7 @@ PLENTY = 5000
 """Inodes that are enough for everything."""
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 @pytest.mark.parametrize("room", [0, 50_000, 900_000])
 def test_a_disk_that_fills_up_half_way_keeps_what_came_and_goes_on_when_freed(
     room: int, tmp_path: Path
@@ -38,6 +39,7 @@ def test_a_disk_that_fills_up_half_way_keeps_what_came_and_goes_on_when_freed(
         world.finish(world.one)
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 def test_a_disk_with_any_room_left_fails_by_name_or_takes_it_all(tmp_path: Path) -> None:
     """The last steps are those of notes and of the receipt, when all files have their names."""
     root = tmp_path / "project" / "models"
@@ -86,6 +88,7 @@ def _fill(filler: Path, room: int) -> None:
             file.truncate(max(0, file.tell() - room))
 
 
+@pytest.mark.fault("4.3/no-room", "no inodes left")
 def test_a_first_sync_with_any_number_of_inodes_fails_by_name_or_is_whole(tmp_path: Path) -> None:
     root = tmp_path / "project" / "models"
     with crash_world(tmp_path / "project", size=SMALL) as world:
@@ -104,6 +107,7 @@ def test_a_first_sync_with_any_number_of_inodes_fails_by_name_or_is_whole(tmp_pa
         assert failed > 6
 
 
+@pytest.mark.fault("4.3/no-room", "no inodes left")
 def test_a_change_with_any_number_of_inodes_fails_by_name_or_is_whole(tmp_path: Path) -> None:
     root = tmp_path / "project" / "models"
     options = f"size=80m,nr_inodes={PLENTY}"

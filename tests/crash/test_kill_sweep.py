@@ -24,10 +24,16 @@ EVERY = {
     "fdatasync": 1,
     "fsync": 4,
     "write": 3,
+    "openat": 15,
+    "close": 15,
 }
 """System calls, and which share of them is tried: what lies between two renames is much alike."""
 
 
+@pytest.mark.fault(
+    "4.3/kill", "link", "unlink", "rename", "mkdir", "open", "write", "flush", "close"
+)
+@pytest.mark.fault("4.8/interrupted-upgrade", "killed")
 @pytest.mark.parametrize("call", EVERY)
 def test_a_kill_at_every_step_of_a_change_loses_nothing(call: str, tmp_path: Path) -> None:
     need_strace()
@@ -44,6 +50,7 @@ def test_a_kill_at_every_step_of_a_change_loses_nothing(call: str, tmp_path: Pat
         world.require_converged(target)
 
 
+@pytest.mark.fault("4.3/kill", "link", "rename", "flush")
 @pytest.mark.parametrize("call", ["linkat", "renameat", "fdatasync"])
 def test_a_kill_at_every_step_of_a_first_sync_loses_nothing(call: str, tmp_path: Path) -> None:
     need_strace()

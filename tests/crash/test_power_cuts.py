@@ -54,6 +54,7 @@ class Said:
             (self.gone if event["how"] == "retired" else self.there).add(event["path"])
 
 
+@pytest.mark.fault("4.3/power-loss", "ext4", "xfs")
 @on_both
 @pytest.mark.parametrize("with_state", [False, True], ids=["root", "root and state"])
 def test_a_power_cut_at_any_moment_loses_nothing_that_was_done(

@@ -64,6 +64,7 @@ def rotten_bytes(world: CrashWorld) -> bytes:
     return b"rotten" * 100 + world.one.wanted[ROTTEN].encode()
 
 
+@pytest.mark.fault("4.3/kill", "in a repair")
 @pytest.mark.parametrize("call", EVERY)
 def test_a_kill_at_every_step_of_a_repair_loses_nothing(call: str, tmp_path: Path) -> None:
     need_strace()
@@ -79,6 +80,7 @@ def test_a_kill_at_every_step_of_a_repair_loses_nothing(call: str, tmp_path: Pat
         world.require_converged(world.one)
 
 
+@pytest.mark.fault("4.3/kill", "in a rebuild")
 @pytest.mark.parametrize("call", ["renameat", "linkat"])
 def test_a_kill_at_every_step_of_a_rebuild_loses_no_ownership(call: str, tmp_path: Path) -> None:
     need_strace()

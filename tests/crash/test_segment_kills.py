@@ -85,6 +85,7 @@ def _trial(world: SegmentWorld, chance: random.Random, clean: float) -> Trial:
     )
 
 
+@pytest.mark.fault("4.3/kill", "at any moment", "several connections")
 @pytest.mark.parametrize("seed", range(4))
 def test_a_kill_at_any_moment_costs_little_and_the_next_run_arrives(
     seed: int, tmp_path: Path, record_property: Callable[[str, object], None]

@@ -27,6 +27,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         yield made
 
 
+@pytest.mark.fault("4.3/kill", "from another root")
 @pytest.mark.parametrize(
     ("mode", "call"),
     [
@@ -67,6 +68,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield opened
 
 
+@pytest.mark.fault("4.3/kill", "files taken over")
 @pytest.mark.parametrize(
     "call",
     [

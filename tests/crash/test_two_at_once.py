@@ -17,6 +17,7 @@ DONE = 0
 BUSY = 75
 
 
+@pytest.mark.fault("4.4/two-civsyncs", "while the first works")
 def test_of_two_syncs_with_different_locks_one_works_and_one_says_who_does(tmp_path: Path) -> None:
     with crash_world(tmp_path / "project") as world:
         released = threading.Event()
@@ -34,6 +35,7 @@ def test_of_two_syncs_with_different_locks_one_works_and_one_says_who_does(tmp_p
         world.require_converged(world.one)
 
 
+@pytest.mark.fault("4.4/two-civsyncs", "at any moment")
 @pytest.mark.parametrize("seed", range(2))
 def test_two_syncs_at_any_moment_leave_one_of_the_two_trees_to_finish(
     seed: int, tmp_path: Path
@@ -52,6 +54,7 @@ def test_two_syncs_at_any_moment_leave_one_of_the_two_trees_to_finish(
             world.forget_trash()
 
 
+@pytest.mark.fault("4.4/locks-that-lie", "granted to all", "ENOLCK", "ENOSYS")
 @pytest.mark.parametrize(
     ("crowd", "fault"),
     [(2, "retval=0"), (4, "retval=0"), (2, "error=ENOLCK"), (4, "error=ENOSYS")],

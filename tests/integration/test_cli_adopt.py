@@ -175,6 +175,7 @@ def test_two_files_under_each_others_names_are_left_alone_and_both_told(shop: Sh
     assert shop.tree == before
 
 
+@pytest.mark.fault("4.8/foreign", "where a file is to be moved")
 def test_nothing_is_ever_moved_over_a_file(shop: Shop) -> None:
     (one,) = shop.offer(KIB)
     shop.locked(one)
@@ -252,6 +253,7 @@ def test_what_is_no_regular_file_is_not_taken_over(
     assert owned(shop) == {}
 
 
+@pytest.mark.fault("4.5/links", "a linked directory")
 def test_nothing_behind_a_linked_directory_is_taken_over(shop: Shop, tmp_path: Path) -> None:
     (one,) = shop.offer(KIB)
     shop.locked(one)
@@ -374,6 +376,7 @@ def test_a_root_that_somebody_holds_is_not_touched(shop: Shop) -> None:
     assert (ran.status, ran.json["error"]["code"]) == (75, "root-busy")
 
 
+@pytest.mark.fault("4.8/zero", "unmounted disk")
 def test_an_unmounted_disk_is_not_taken_for_a_root_without_files(shop: Shop) -> None:
     shop.stocked(KIB)
     shutil.rmtree(shop.project.root)
@@ -383,6 +386,7 @@ def test_an_unmounted_disk_is_not_taken_for_a_root_without_files(shop: Shop) -> 
     assert list(shop.project.root.iterdir()) == []
 
 
+@pytest.mark.fault("4.8/hostile-receipt", "another content")
 def test_no_receipt_makes_a_file_one_that_may_be_taken_over(shop: Shop) -> None:
     """What a receipt says of a file of the user's saves reading it, and proves nothing."""
     (one,) = shop.stocked(KIB)

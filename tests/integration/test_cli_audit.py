@@ -129,6 +129,7 @@ def test_the_gravest_finding_makes_the_status(shop: Shop) -> None:
     assert (ran.json["files"], ran.json["errors"]) == (3, len(ran.json["findings"]))
 
 
+@pytest.mark.fault("4.5/shown", "ESC")
 def test_hostile_names_reach_the_terminal_escaped(shop: Shop) -> None:
     (model,) = shop.offer(2000)
     model.name = "evil\x1b[31m\nname"

@@ -14,7 +14,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Event
 from civsync.core.lock import Lock
-from civsync.core.names import is_safe_name
+from civsync.core.names import collision_key, is_safe_name
 from civsync.core.request import Entry
 from civsync.decide.resolve import Resolution, resolve
 from civsync.demo.artifacts import plain_pickle
@@ -29,7 +29,7 @@ from support.factories import NOW, entry, request
 from support.fake_clock import FakeClock
 
 ESC = "\x1b"
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 # --- manifests ----------------------------------------------------------------------------
@@ -218,6 +218,16 @@ HOSTILE = (
     ".hidden.pt",
     "new\nline.pt",
     "..",
+    ".",
+    "",
+    "nul\0.pt",
+    "\\\\server\\share\\x.pt",
+    "com¹.pt",
+    "blank ",
+    "a:stream.pt",
+    f"clip{ESC}]52;c;cm0gLXJm\x07.pt",
+    "good.pt\rbad.pt",
+    "zero\u200bwidth\u200d.pt",
 )
 
 
@@ -236,6 +246,29 @@ def hostile() -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.fault(
+    "4.5/hostile-names",
+    "..",
+    "absolute",
+    "backslash",
+    "drive",
+    "UNC",
+    "NUL",
+    "empty",
+    ".",
+    "holes of a template",
+)
+@pytest.mark.fault(
+    "4.5/odd-names",
+    "CON",
+    "NUL the device",
+    "COM¹",
+    "trailing dot",
+    "trailing space",
+    "colon",
+    "more than 255 bytes",
+)
+@pytest.mark.fault("4.5/shown", "ESC", "OSC 52", "CR", "bidi", "zero width")
 def test_no_name_leads_out_of_the_root_or_reaches_the_terminal_unescaped(
     tmp_path: Path, hostile: Served
 ) -> None:
@@ -264,6 +297,7 @@ def test_no_name_leads_out_of_the_root_or_reaches_the_terminal_unescaped(
     ]
 
 
+@pytest.mark.fault("4.5/shown", "ESC")
 def test_an_escape_sequence_is_shown_as_text_also_in_errors_and_json(
     tmp_path: Path, hostile: Served
 ) -> None:
@@ -274,6 +308,24 @@ def test_an_escape_sequence_is_shown_as_text_also_in_errors_and_json(
     assert r"red\x1b[31m\x1b]0;owned\x07.pt" in ran.err
     assert not CONTROL.search(ran.err + ran.out)
     assert f"{ESC}[31m" in ran.events[0]["errors"][0]["message"]
+
+
+@pytest.mark.fault("4.5/collisions", "case", "normal form", "ß and ss")
+def test_names_that_some_disk_takes_for_one_are_kept_apart_on_every_disk(tmp_path: Path) -> None:
+    registry = Registry()
+    for number, name in enumerate(
+        ("case", "CASE", "ma\u00df", "mass", "\u00e9t\u00e9", "e\u0301te\u0301"), 1
+    ):
+        model = registry.add_model(f"model {number}", id=number)
+        model.add_version().add_file(f"{name}.safetensors")
+    with serve(registry) as served:
+        project = Project(tmp_path, served.api_url)
+        project.write(*(f"model: {number}" for number in range(1, 7)))
+        for words in (["lock"], ["sync"], ["lock", "--check"], ["sync", "--check"]):
+            ran = project.call(*words)
+            assert (words, ran.status) == (words, 0), ran.err
+    placed = project.files()
+    assert len({collision_key(path) for path in placed}) == len(placed) == 6
 
 
 # --- answers of the API -------------------------------------------------------------------

@@ -89,6 +89,7 @@ def test_two_locks_are_compared_line_by_line_with_a_sum(project: Project) -> Non
     assert ran.err == ""
 
 
+@pytest.mark.fault("4.5/shown", "ESC", "bidi")
 def test_names_of_strangers_do_not_reach_the_terminal_as_they_are(project: Project) -> None:
     for style in ("text", "markdown", "json"):
         out = project.call("diff", "old.lock", "--format", style).out

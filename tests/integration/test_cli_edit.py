@@ -155,6 +155,7 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
 }
 
 
+@pytest.mark.fault("4.5/no-text", "lone surrogate")
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_a_refused_addition_changes_nothing(
     project: Project, case: tuple[list[str], int, str]
@@ -287,6 +288,7 @@ def test_the_files_of_a_removed_entry_stay_with_no_sync(project: Project) -> Non
     well(project, "lock", "--check")
 
 
+@pytest.mark.fault("4.8/zero", "empty manifest")
 def test_removing_everything_stops_at_the_prune_guard(project: Project) -> None:
     well(project, "sync")
     ran = project.call("remove", str(THEATRE), str(HARBOR))

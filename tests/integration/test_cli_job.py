@@ -240,6 +240,7 @@ def test_a_paused_download_that_was_killed_is_gone_on_with_by_the_next_sync(shop
     shop.nothing_wrong_under_a_name()
 
 
+@pytest.mark.fault("4.4/stopped", "Ctrl-C", "SIGTERM")
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )

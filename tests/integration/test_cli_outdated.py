@@ -155,6 +155,7 @@ def test_an_upgrade_that_would_fail_gives_its_status(shop: Shop) -> None:
     assert "was locked with SHA-256" in shop.project.call("outdated").out
 
 
+@pytest.mark.fault("4.5/shown", "ESC")
 def test_hostile_names_reach_the_terminal_escaped(shop: Shop) -> None:
     (model,) = stock(shop, "evil\x1b[31m\nFree  v1  v1")
     shop.locked(model)

@@ -80,6 +80,7 @@ def become_directory(receipt: Path) -> None:
 LOSSES = [lose, cut, empty, zero, lead_out, become_link, become_directory]
 
 
+@pytest.mark.fault("4.8/hostile-receipt", "a path outside", "a link for the receipt")
 @pytest.mark.parametrize("spoil", LOSSES, ids=lambda spoil: spoil.__name__)
 def test_a_lost_or_damaged_receipt_is_made_anew_and_the_old_one_is_kept(
     spoil: Callable[[Path], None], shop: Shop
@@ -100,15 +101,18 @@ def test_a_lost_or_damaged_receipt_is_made_anew_and_the_old_one_is_kept(
     assert shop.sync().done == {}
 
 
-@pytest.mark.parametrize("spoil", [cut, become_link], ids=lambda spoil: spoil.__name__)
+@pytest.mark.fault("4.8/hostile-receipt", "a path outside", "a link for the receipt")
+@pytest.mark.parametrize("spoil", [cut, lead_out, become_link], ids=lambda spoil: spoil.__name__)
 def test_what_a_damaged_receipt_stops_names_the_command_that_helps(
     spoil: Callable[[Path], None], shop: Shop
 ) -> None:
+    before = shop.tree
     spoil(receipt_of(shop))
     for words in (("sync",), ("status",), ("verify",), ("verify", "--repair")):
         ran = shop.project.call(*words)
         assert ran.status == 8, words
         assert "civsync verify --rebuild" in ran.err, words
+        assert shop.tree == before
 
 
 def test_without_the_users_word_nothing_becomes_civsyncs(shop: Shop) -> None:
@@ -237,6 +241,7 @@ STRIDE = 13
 """Every so many bytes are tried here; tests/unit/test_rebuild.py tries every bit of all."""
 
 
+@pytest.mark.fault("4.8/hostile-receipt", "any byte changed")
 def test_no_mutation_of_a_receipt_makes_a_strangers_file_ours_or_leaves_the_root(
     shop: Shop, tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_a_note_cannot_forge_lines_or_lead_out_of_the_root(dropped: Shop) -> Non
     assert (dropped.project.root / "mine/x.pt").stat().st_size == 7 * KIB
 
 
+@pytest.mark.fault("4.8/zero", "unmounted disk")
 def test_an_unmounted_disk_is_not_taken_for_an_empty_trash(dropped: Shop) -> None:
     dropped.project.root.rename(dropped.project.folder / "unplugged")
     for words in ("list",), ("restore", ONE), ("empty", "--yes"):

@@ -182,6 +182,7 @@ def test_the_same_bytes_at_two_places_are_downloaded_once(shop: Shop) -> None:
 # --- what is the user's -------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.8/foreign", "same content")
 def test_a_foreign_file_with_the_right_hash_counts_and_stays_the_users(shop: Shop) -> None:
     one, two = shop.offer(3 * KIB, 5 * KIB)
     mine = shop.project.root / "loras/m0.safetensors"
@@ -198,6 +199,7 @@ def test_a_foreign_file_with_the_right_hash_counts_and_stays_the_users(shop: Sho
     assert mine.exists()
 
 
+@pytest.mark.fault("4.8/foreign", "other content")
 def test_a_foreign_file_with_another_hash_stops_that_item_alone(shop: Shop) -> None:
     one, two = shop.offer(3 * KIB, 5 * KIB)
     mine = shop.project.root / "loras/m0.safetensors"
@@ -253,6 +255,7 @@ def test_a_touched_file_is_read_again_and_then_known_again(shop: Shop) -> None:
 # --- guards -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.8/zero", "empty manifest")
 def test_more_than_an_edit_explains_is_not_retired(shop: Shop) -> None:
     models = shop.stocked(*[KIB] * 12)
     before = shop.tree
@@ -276,6 +279,7 @@ def test_more_than_an_edit_explains_is_not_retired(shop: Shop) -> None:
     assert shop.tree == {}
 
 
+@pytest.mark.fault("4.8/zero", "empty lock")
 def test_the_guard_looks_at_the_lock_too_whoever_emptied_it(shop: Shop) -> None:
     shop.stocked(*[KIB] * 3)
     document = json.loads(shop.project.lock.read_text())

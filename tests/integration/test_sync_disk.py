@@ -30,6 +30,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 # --- the right disk --------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.8/zero", "unmounted disk")
 def test_an_unmounted_disk_is_neither_filled_nor_taken_for_emptied(shop: Shop) -> None:
     shop.stocked(KIB, KIB)
     away = shop.project.root.rename(shop.project.folder / "unplugged")
@@ -105,6 +106,7 @@ def test_a_root_that_is_reached_by_a_link_is_the_users_word(shop: Shop, tmp_path
 # --- what stands in the way ---------------------------------------------------------------
 
 
+@pytest.mark.fault("4.5/links", "a linked directory")
 def test_a_linked_directory_below_the_root_is_refused_with_a_hint(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -120,6 +122,8 @@ def test_a_linked_directory_below_the_root_is_refused_with_a_hint(
     assert shop.served.count(path_prefix=DOWNLOADS) == 0
 
 
+@pytest.mark.fault("4.5/links", "a linked directory")
+@pytest.mark.fault("4.8/hostile-receipt", "a path behind a link")
 def test_files_behind_a_directory_that_became_a_link_are_left_alone(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -133,6 +137,7 @@ def test_files_behind_a_directory_that_became_a_link_are_left_alone(
     assert listing(outside) == before
 
 
+@pytest.mark.fault("4.5/links", "a link under the name")
 @pytest.mark.parametrize(
     "make",
     [
@@ -162,6 +167,7 @@ def test_what_is_no_regular_file_is_an_obstacle_for_that_item_alone(
     assert shop.tree["other/m1.safetensors"] == read(only_file(two).body)
 
 
+@pytest.mark.fault("4.5/hostile-names", "..", "absolute")
 def test_a_lock_edited_to_lead_outside_writes_nothing_anywhere(shop: Shop, tmp_path: Path) -> None:
     shop.locked(*shop.offer(KIB))
     good = shop.project.lock.read_bytes()
@@ -190,7 +196,9 @@ def test_a_lock_edited_to_another_hash_gives_no_byte_a_name(shop: Shop) -> None:
     assert shop.tree == {}
 
 
-def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop) -> None:
+@pytest.mark.fault("4.4/user-meanwhile", "edited", "moved")
+@pytest.mark.parametrize("act", ["edited", "moved"])
+def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop, act: str) -> None:
     (model, _) = shop.stocked(40 * KIB, KIB)
     data = safetensors("the new one", 40 * KIB)
     model.add_version("v2", at=0, base_model="SDXL 1.0").add_file("m0.safetensors", data)
@@ -201,14 +209,34 @@ def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop) 
     with shop.project.start("sync", "--json") as running:
         shop.served.wait_until_asked(origin="storage")
         place = shop.project.root / "loras/m0.safetensors"
-        place.write_bytes(b"edited meanwhile")
+        if act == "edited":
+            place.write_bytes(b"edited meanwhile")
+        else:
+            place.rename(place.with_name("moved.safetensors"))
+        before = shop.tree
         release.set()
         out, said = running.communicate(timeout=30)
     assert out, said
     end = json.loads(out.splitlines()[-1])
     assert running.returncode == 8
     assert [each["error"]["code"] for each in end["failed"]] == ["modified-file"]
-    assert place.read_bytes() == b"edited meanwhile"
+    assert shop.tree == before
+
+
+@pytest.mark.fault("4.4/user-meanwhile", "opened")
+def test_who_has_a_file_open_goes_on_reading_it_while_another_takes_its_name(shop: Shop) -> None:
+    (model, _) = shop.stocked(40 * KIB, KIB)
+    old = read(only_file(model).body)
+    new = safetensors("the new one", 40 * KIB)
+    model.add_version("v2", at=0, base_model="SDXL 1.0").add_file("m0.safetensors", new)
+    assert shop.project.call("lock", "--upgrade").status == 0
+    place = shop.project.root / "loras/m0.safetensors"
+    with place.open("rb") as still_open:
+        begin = still_open.read(KIB)
+        assert shop.sync().done == {"fetched": 1}
+        assert begin + still_open.read() == old
+    assert place.read_bytes() == new
+    assert shop.trash() == [old]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -233,6 +261,7 @@ def test_a_signal_ends_the_reading_of_a_file_far_too_large_to_wait_for(shop: Sho
 # --- disks that cannot ---------------------------------------------------------------------
 
 
+@pytest.mark.fault("4.3/denied", "read-only file system")
 def test_a_read_only_root_is_told_before_anything_is_downloaded(shop: Shop) -> None:
     shop.locked(*shop.offer(KIB))
     with read_only_disk(shop.project.root):
@@ -252,6 +281,7 @@ def test_a_read_only_root_that_is_in_step_is_no_failure(shop: Shop) -> None:
         assert shop.sync().done == {}
 
 
+@pytest.mark.fault("4.3/no-room", "before the first byte")
 def test_a_full_disk_is_told_before_the_first_byte_with_need_and_have(shop: Shop) -> None:
     shop.locked(*shop.offer(300 * KIB))
     with small_disk(shop.project.root, "size=1m"):
@@ -262,6 +292,7 @@ def test_a_full_disk_is_told_before_the_first_byte_with_need_and_have(shop: Shop
         assert shop.tree == {}
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 def test_a_disk_that_fills_up_meanwhile_keeps_the_part_and_what_fits(shop: Shop) -> None:
     large, small = shop.offer(2 * MIB, 40 * KIB)
     shop.project.write(f"{{model: {large.id}, priority: 9}}", f"model: {small.id}")
@@ -298,6 +329,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_the_part_and_what_fits(shop: Shop)
         assert len(shop.tree) == 2
 
 
+@pytest.mark.fault("4.3/denied", "EACCES")
 def test_a_root_this_user_may_not_write_to_is_told_first(shop: Shop) -> None:
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         pytest.skip("root may write everywhere")

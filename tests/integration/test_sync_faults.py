@@ -380,6 +380,7 @@ def test_a_file_that_changed_upstream_for_good_is_an_alarm_and_the_old_one_stays
 # --- what fails keeps what is there ------------------------------------------------------------
 
 
+@pytest.mark.fault("4.8/interrupted-upgrade", "failed download")
 def test_nothing_is_retired_where_a_download_failed_unless_told_to(shop: Shop) -> None:
     one, _ = shop.stocked(KIB, KIB)
     (new,) = shop.offer(bodies={"new.safetensors": safetensors("new", KIB)})
@@ -461,6 +462,7 @@ def stalled(shop: Shop) -> Iterator[tuple[Shop, subprocess.Popen[str]]]:
         release.set()
 
 
+@pytest.mark.fault("4.4/stopped", "Ctrl-C", "SIGTERM")
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_keeps_the_part_and_the_next_run_goes_on(
@@ -485,6 +487,26 @@ def test_a_signal_ends_the_run_keeps_the_part_and_the_next_run_goes_on(
     assert shop.parts() == []
 
 
+@pytest.mark.fault("4.4/stopped", "SIGHUP")
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_terminal_that_goes_away_ends_the_run_and_the_next_run_goes_on(
+    stalled: tuple[Shop, subprocess.Popen[str]],
+) -> None:
+    """SIGHUP is not waited for: what came is found as after a kill."""
+    shop, running = stalled
+    running.send_signal(signal.SIGHUP)
+    _, said = running.communicate(timeout=20)
+    assert (running.returncode, said.count("Traceback")) == (-signal.SIGHUP, 0)
+    (held,) = shop.parts()
+    assert 0 < held <= SIZE // 2
+    assert shop.tree == {}
+    shop.served.reset_counts()
+    assert shop.sync().done == {"fetched": 1}
+    assert shop.ranges == [f"bytes={held}-"]
+    assert shop.parts() == []
+
+
+@pytest.mark.fault("4.4/two-civsyncs", "while the first works")
 def test_of_two_at_once_the_second_is_told_who_holds_the_root(
     stalled: tuple[Shop, subprocess.Popen[str]],
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_marked_name_is_safe_keeps_its_extension_and_is_marked_once(text: str,
     assert marked(result, mark) == result
 
 
+@pytest.mark.fault("4.5/hostile-names", "..", "absolute", "drive", ".")
 @given(st.lists(HOSTILE | st.sampled_from(["..", ".", "/etc", "a/b", "C:", "~"]), max_size=30))
 def test_join_stays_inside_or_refuses(parts: list[str]) -> None:
     try:
@@ -111,6 +112,7 @@ def test_the_fast_way_of_parsing_agrees_with_the_rules(parts: list[str]) -> None
             parse_path(text)
 
 
+@pytest.mark.fault("4.5/collisions", "normal form")
 @given(st.text())
 def test_names_that_a_normalizing_disk_takes_for_one_share_a_key(text: str) -> None:
     keys = {
@@ -119,7 +121,10 @@ def test_names_that_a_normalizing_disk_takes_for_one_share_a_key(text: str) -> N
     assert keys == {collision_key(text)}
 
 
+@pytest.mark.fault("4.5/collisions", "case", "ß and ss")
 @given(st.text())
+@example("Stra\u00dfe")
+@example("STRASSE")
 def test_names_that_a_case_folding_disk_takes_for_one_share_a_key(text: str) -> None:
     folded = unicodedata.normalize("NFD", text).casefold()
     assert collision_key(folded) == collision_key(text)
@@ -130,6 +135,8 @@ def test_the_key_of_a_key_is_itself(text: str) -> None:
     assert collision_key(collision_key(text)) == collision_key(text)
 
 
+@pytest.mark.fault("4.5/odd-names", "CON", "trailing dot", "trailing space", "more than 255 bytes")
+@pytest.mark.fault("4.5/hostile-names", "..", "empty")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -152,6 +159,19 @@ def test_an_unsafe_name_is_changed_visibly_and_keeps_its_extension(
     assert safe_name(text, mark=9) == SafeName(expected)
 
 
+@pytest.mark.fault(
+    "4.5/hostile-names", "..", "absolute", "backslash", "drive", "UNC", "NUL", "empty", "."
+)
+@pytest.mark.fault(
+    "4.5/odd-names",
+    "NUL the device",
+    "COM¹",
+    "trailing dot",
+    "trailing space",
+    "colon",
+    "a path too long",
+)
+@pytest.mark.fault("4.5/no-text", "lone surrogate")
 @pytest.mark.parametrize(
     "path",
     [
@@ -160,6 +180,8 @@ def test_an_unsafe_name_is_changed_visibly_and_keeps_its_extension(
         "a//b",
         "a/../b",
         "./a",
+        "a/\0b",
+        "\\\\server\\share\\a",
         "a/.civsync/b",
         "a\\b",
         "C:/a",

@@ -5,8 +5,9 @@ Test files are read, not imported. To bring the list up to date:
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -15,19 +16,59 @@ from support.fault_rows import ROWS, SECTIONS, Row
 TESTS: Final = Path(__file__).parent.parent
 LIST: Final = TESTS / "FAULTS.md"
 
-REAL_FOLDERS: Final = frozenset({"integration", "contract", "crash"})
-REAL_PARTS: Final = frozenset(
-    {"support.cli", "support.shop", "support.wired_world", "civsync.wire.transport"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Real:
+    """Test files that may stand for a row: those named so that import one of `parts`."""
+
+    files: tuple[str, ...]
+    parts: frozenset[str]
+
+    def holds(self, file: str, imported: set[str]) -> bool:
+        """Say whether this is such a file; `imported` are the modules that it imports from."""
+        named = any(fnmatchcase(file, pattern) for pattern in self.files)
+        return named and not self.parts.isdisjoint(imported)
+
+
+_FOLDERS: Final = ("integration/*", "contract/*", "crash/*")
+
+WIRED: Final = Real(
+    files=_FOLDERS,
+    parts=frozenset({"support.cli", "support.shop", "support.wired_world"})
+    | {"civsync.wire.transport"},
 )
-"""A module that imports one of these runs the command line or moves bytes over sockets."""
+"""These run the command line or move bytes over sockets."""
+
+ON_DISK: Final = Real(
+    files=(*_FOLDERS, "unit/test_disk_*"),
+    parts=frozenset({"support.crash_worlds", "support.segment_world", "support.two_roots"})
+    | {"support.disk_worlds", "civsync.disk.root", "civsync.disk.beneath"},
+)
+"""These run the command line, or the disk adapters in real folders."""
+
+OF_NAMES: Final = Real(
+    files=("property/test_name_laws.py",), parts=frozenset({"civsync.core.names"})
+)
+"""Laws of the one function that every name goes through, on every system."""
+
+REAL: Final[Mapping[str, tuple[Real, ...]]] = {
+    "4.1": (WIRED,),
+    "4.2": (WIRED,),
+    "4.3": (WIRED, ON_DISK),
+    "4.4": (WIRED, ON_DISK),
+    "4.5": (WIRED, ON_DISK, OF_NAMES),
+    "4.8": (WIRED, ON_DISK),
+}
+"""What may stand for the rows of each section."""
 
 _MARKER: Final = "pytest.mark.fault"
 
 HEAD: Final = """\
 # Faults and their tests
 
-Every fault of a connection, of a reply or of a disk that civsync must survive, what it must do
-then, and the tests that make it happen, through the command line or the real transport.
+Every fault of connections, replies, disks, names and runs that civsync must survive, what it
+must do then, and the tests that make it happen: through the command line, the real transport
+or a real disk, and for names also as laws of the one function that makes them.
 
 Made by `PYTHONPATH=tests python -m support.fault_tests` from the markers of the tests.
 """
@@ -43,7 +84,7 @@ class Marked:
     row: str
     faults: tuple[str, ...]
     real: bool
-    """Whether the file may stand for a row: a real part is used, in a folder for such tests."""
+    """Whether the file may stand for this row: it uses what is real there (`REAL`)."""
 
     def __str__(self) -> str:
         """Return where it stands, for messages."""
@@ -74,7 +115,7 @@ def complaints(marked: Sequence[Marked], rows: Sequence[Row] = ROWS) -> list[str
         elif not each.faults:
             found.append(f"{each}: the marker names no fault of row {each.row}")
         elif not each.real:
-            found.append(f"{each}: uses neither the command line nor the real transport")
+            found.append(f"{each}: uses neither the command line nor the real transport or disk")
     for row in rows:
         tested = {name for each in marked if each.row == row.id for name in each.faults}
         found += [f"{row.id}: no test for {name!r}" for name in row.faults if name not in tested]
@@ -102,7 +143,7 @@ def render(marked: Sequence[Marked], rows: Sequence[Row] = ROWS) -> str:
 
 def _in_source(source: str, file: str) -> Iterator[Marked]:
     tree = ast.parse(source)
-    real = file.partition("/")[0] in REAL_FOLDERS and not REAL_PARTS.isdisjoint(_imports(tree))
+    imported = _imports(tree)
     owners = {
         id(decorator): node.name
         for node in tree.body
@@ -117,13 +158,15 @@ def _in_source(source: str, file: str) -> Iterator[Marked]:
         words = [] if call is None else [each for each in call.args if _is_text(each)]
         whole = call is not None and words and len(words) == len(call.args) and not call.keywords
         texts = [ast.literal_eval(each) for each in words]
+        row = texts[0] if texts else ""
+        kinds = REAL.get(row.partition("/")[0], ())
         yield Marked(
             file=file,
             test=owners.get(id(call), "") if whole else "",
             line=node.lineno,
-            row=texts[0] if texts else "",
+            row=row,
             faults=tuple(texts[1:]),
-            real=real,
+            real=any(each.holds(file, imported) for each in kinds),
         )
 
 

@@ -29,6 +29,7 @@ def test_the_new_content_replaces_the_old_and_nothing_else_is_left(
     assert (tmp_path / "a/b/state.json").read_bytes() == b"new"
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m"):
         beneath = Beneath(os.fspath(tmp_path / "disk"))

@@ -131,6 +131,7 @@ def test_after_a_kill_no_byte_is_claimed_that_was_not_written(root: Root) -> Non
                 assert now[start:end] == DATA[start:end]
 
 
+@pytest.mark.fault("4.3/power-loss", "a part out of order")
 @pytest.mark.parametrize(
     ("boot", "expected"),
     [
@@ -147,6 +148,7 @@ def test_after_a_power_cut_only_what_was_flushed_is_believed(
     assert finish(root) == expected
 
 
+@pytest.mark.fault("4.3/power-loss", "a part out of order")
 def test_what_was_lost_in_a_power_cut_is_not_believed_after_another_kill(root: Root) -> None:
     # The note of the first process, which the power cut ended; then the second one is killed.
     place = leave(root, scattered(note(WRITTEN, FLUSHED, boot=ANOTHER_BOOT)))
@@ -274,6 +276,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.fault("4.3/no-room", "EFBIG")
 @pytest.mark.parametrize(
     "room", [0, JOURNAL_BYTES - SLOT_BYTES, SLOT_BYTES // 2], ids=["none", "one slot", "half"]
 )
@@ -291,6 +294,7 @@ def test_where_no_journal_can_be_begun_the_bytes_before_it_are_kept(root: Root, 
     assert finish(root) == Ranges.prefix_of(300 * KIB)
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
 def test_where_a_disk_is_too_full_for_a_journal_the_bytes_before_it_are_kept(
     tmp_path: Path,
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_root_that_is_a_file_is_refused(tmp_path: Path, below: str) -> None:
     assert error.value.code is Code.ROOT_UNUSABLE
 
 
+@pytest.mark.fault("4.8/zero", "unmounted disk")
 def test_a_remembered_root_without_its_marker_is_an_unmounted_disk(tmp_path: Path) -> None:
     open_at(tmp_path).establish()
     shutil.rmtree(tmp_path / "models")
@@ -130,6 +131,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "disk/.civsync/root.json").is_file()
 
 
+@pytest.mark.fault("4.3/denied", "read-only file system")
 def test_a_read_only_root_says_so_before_anything_is_downloaded(tmp_path: Path) -> None:
     with read_only_disk(tmp_path / "models"):
         with pytest.raises(DiskError) as error:
@@ -137,6 +139,7 @@ def test_a_read_only_root_says_so_before_anything_is_downloaded(tmp_path: Path) 
         assert error.value.code is Code.READ_ONLY
 
 
+@pytest.mark.fault("4.3/denied", "read-only file system")
 def test_a_root_that_became_read_only_says_so_too(tmp_path: Path) -> None:
     with read_only_disk(tmp_path / "models", before=lambda: open_at(tmp_path).establish()):
         with pytest.raises(DiskError) as error:
@@ -151,6 +154,7 @@ def test_a_state_directory_that_cannot_be_written_costs_only_memory(tmp_path: Pa
     open_at(tmp_path).establish()
 
 
+@pytest.mark.fault("4.5/no-text", "undecodable name on disk")
 @pytest.mark.skipif(os.name == "nt", reason="Windows names are text")
 def test_names_that_are_no_text_never_crash(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"m\xff\xfe")

@@ -45,6 +45,7 @@ def stamp_at(root: Root, path: SafePath = A) -> Stamp:
     return sight.stamp
 
 
+@pytest.mark.fault("4.5/links", "a linked directory")
 @pytest.mark.parametrize("at", ["loras", "loras/style"])
 def test_nothing_is_written_through_a_linked_directory(root: Root, tmp_path: Path, at: str) -> None:
     outside = tmp_path / "outside"
@@ -56,6 +57,7 @@ def test_nothing_is_written_through_a_linked_directory(root: Root, tmp_path: Pat
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.fault("4.5/links", "swapped after a look")
 def test_a_directory_swapped_for_a_link_after_the_survey_leads_nowhere(
     root: Root, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_directory_swapped_for_a_link_after_the_survey_leads_nowhere(
     assert (tmp_path / "outside/style/a.safetensors").read_bytes() == DATA
 
 
+@pytest.mark.fault("4.5/links", "a link under the name")
 def test_a_link_under_the_name_is_neither_read_nor_replaced(root: Root, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(DATA)
     (root.path / A).parent.mkdir(parents=True)
@@ -100,6 +103,7 @@ def test_a_pipe_under_the_name_is_never_waited_for(root: Root) -> None:
     assert error.value.code is Code.OBSTACLE
 
 
+@pytest.mark.fault("4.5/no-text", "undecodable name on disk")
 def test_names_that_are_no_text_beside_ours_do_not_matter(root: Root) -> None:
     publish(root)
     (root.path / os.fsdecode(b"loras/style/\xff\xfe.pt")).write_bytes(b"theirs")
@@ -172,6 +176,8 @@ def test_a_stamp_that_was_given_out_shows_the_very_next_write(root: Root) -> Non
         assert stamp_at(root, path) != stamp
 
 
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
+@pytest.mark.fault("4.3/short-write", "fewer bytes")
 def test_a_full_disk_keeps_the_part_and_says_what_is_missing(tmp_path: Path) -> None:
     size = 4 << 20
     data = os.urandom(size)
@@ -188,6 +194,7 @@ def test_a_full_disk_keeps_the_part_and_says_what_is_missing(tmp_path: Path) -> 
         assert 0 < held == parts.held().get(sha256, 0)
 
 
+@pytest.mark.fault("4.3/no-room", "no inodes left")
 def test_a_disk_without_inodes_leaves_no_half_receipt(tmp_path: Path) -> None:
     with small_disk(tmp_path / "models", "nr_inodes=8"):
         root = make_root(tmp_path)
