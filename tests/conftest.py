@@ -1,6 +1,14 @@
-"""What holds for all tests: long sweeps run only where they are asked for by their marker."""
+"""What holds for all tests: how many run at once, and that long sweeps wait to be asked for."""
+
+import os
 
 import pytest
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` means: half of the time they wait for processes."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

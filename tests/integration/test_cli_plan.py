@@ -551,7 +551,7 @@ def test_a_plan_that_is_not_there_is_a_slip_of_the_command_line(shop: Shop) -> N
 
 
 @pytest.mark.parametrize(
-    "share", [pytest.param(25, id="some bytes"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "share", [pytest.param(25, id="some bytes"), pytest.param(1, id="all", marks=pytest.mark.sweep)]
 )
 def test_a_plan_with_any_byte_changed_is_refused_or_does_the_same(shop: Shop, share: int) -> None:
     one, two, _ = shop.stocked(KIB, KIB, KIB)

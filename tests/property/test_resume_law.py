@@ -74,6 +74,7 @@ def test_cut_into_any_pieces_every_byte_is_received_once_and_in_its_place(
     assert received <= size
 
 
+@settings(deadline=None)  # a byte at a time takes as long as it takes
 @given(runs=RUNS, chunk=st.integers(1, SIZE))
 @example(runs=[[Cut(150), FlipBit(200)]], chunk=10)
 @example(runs=[[Cut(150)], [IgnoreRange()], [Cut(10), Answer(416)]], chunk=7)
