@@ -14,8 +14,9 @@ from support.segment_world import SegmentWorld, segment_world
 pytestmark = pytest.mark.crash
 
 MB = 1_000_000
-SIZE = 2 * MB
-RATE = 4.0 * MB
+SIZE = 4 * MB
+"""Large beside one piece of a body: what came beyond the end of a shortened lease is lost."""
+RATE = 8.0 * MB
 MOST = 1.3
 """Sizes of the file that several connections may receive; one needs no byte twice."""
 
