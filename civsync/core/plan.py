@@ -21,6 +21,25 @@ class Want:
         """Where it belongs."""
         return self.file.path
 
+    def placed(self, stamp: Stamp, blake3: str | None, before: Owned | None) -> Owned:
+        """Return the file as one of ours, at its path and with the locked content.
+
+        `before` is what of ours held it until now: as long as the entry says nothing, what
+        was protected stays so.
+        """
+        protect = self.entry.protect
+        return Owned(
+            path=self.file.path,
+            sha256=self.file.sha256,
+            blake3=blake3,
+            stamp=stamp,
+            entry=self.entry.key,
+            model_id=self.file.model_id,
+            version_id=self.file.version_id,
+            file_id=self.file.file_id,
+            protect=protect if protect is not None else before is not None and before.protect,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:

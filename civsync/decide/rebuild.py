@@ -42,7 +42,7 @@ def rebuild(
     for path, (sha256, blake3, stamp) in contents.items():
         mine, want = receipt.owned.get(path), wants.get(path)
         if want is not None and sha256 == want.file.sha256 and (mine is not None or take_over):
-            owned[path] = _placed(want, mine, sha256, blake3, stamp)
+            owned[path] = want.placed(stamp, blake3, mine)
         elif mine is not None and mine.sha256 == sha256:
             owned[path] = replace(mine, stamp=stamp, blake3=blake3)
         else:
@@ -55,24 +55,6 @@ def rebuild(
         receipt=Receipt(root_id=receipt.root_id, owned=owned, known=known),
         taken=tuple(sorted(owned.keys() - receipt.owned.keys())),
         released=tuple(sorted(receipt.owned.keys() - owned.keys())),
-    )
-
-
-def _placed(want: Want, mine: Owned | None, sha256: str, blake3: str, stamp: Stamp) -> Owned:
-    file, protect = want.file, want.entry.protect
-    if protect is None:
-        # As long as no entry says otherwise, what was protected stays so.
-        protect = mine is not None and mine.protect
-    return Owned(
-        path=file.path,
-        sha256=sha256,
-        blake3=blake3,
-        stamp=stamp,
-        entry=want.entry.key,
-        model_id=file.model_id,
-        version_id=file.version_id,
-        file_id=file.file_id,
-        protect=protect,
     )
 
 

@@ -13,7 +13,6 @@ from civsync.core.disk import Inventory, Known, Owned, Receipt, Regular, Sight, 
 from civsync.core.errors import CivsyncError, DiskError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
-from civsync.core.plan import Want
 from civsync.decide.adopt import Search, decide_adoption, targets_to_read, worth_reading
 from civsync.decide.plan import recognize, wanted_files
 from civsync.engine.world import hash_files
@@ -88,7 +87,7 @@ def take_over(appraisal: Appraisal, store: Store, ledger: Ledger) -> Appraisal:
         match fate:
             case Take(want=want, stamp=stamp) | Ours(want=want, stamp=stamp):
                 blake3 = _blake3_of(want.path, appraisal)
-                owned[want.path] = _owned(want, stamp, blake3)
+                owned[want.path] = want.placed(stamp, blake3, owned.get(want.path))
                 known.pop(want.path, None)
             case Bring(want=want, source=source):
                 try:
@@ -109,26 +108,13 @@ def take_over(appraisal: Appraisal, store: Store, ledger: Ledger) -> Appraisal:
 
 
 def _bring(fate: Bring, appraisal: Appraisal, store: Store, ledger: Ledger) -> Owned:
-    mine = _owned(fate.want, fate.stamp, _blake3_of(fate.source, appraisal))
+    before = appraisal.receipt.owned.get(fate.source) or appraisal.receipt.owned.get(fate.want.path)
+    mine = fate.want.placed(fate.stamp, _blake3_of(fate.source, appraisal), before)
     ledger.intend(mine)
     stamp = store.move(fate.source, mine.path, expected=fate.stamp, sha256=mine.sha256)
     mine = replace(mine, stamp=stamp)
     ledger.placed(mine)
     return mine
-
-
-def _owned(want: Want, stamp: Stamp, blake3: str | None) -> Owned:
-    file = want.file
-    return Owned(
-        path=want.path,
-        sha256=file.sha256,
-        stamp=stamp,
-        entry=want.entry.key,
-        model_id=file.model_id,
-        version_id=file.version_id,
-        file_id=file.file_id,
-        blake3=blake3,
-    )
 
 
 def _blake3_of(path: SafePath, appraisal: Appraisal) -> str | None:

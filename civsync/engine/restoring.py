@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from civsync.core.codes import Code
-from civsync.core.disk import Digests, Owned, Receipt, Stamp, Trashed
+from civsync.core.disk import Receipt, Stamp, Trashed
 from civsync.core.errors import CivsyncError, DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
 from civsync.core.plan import Want
@@ -94,7 +94,8 @@ def _restore_one(
             ledger.released(path)
         trash.restore(trashed, path, expected=stamp)
     else:
-        mine = _owned(want, digests, owned.get(path))
+        unnamed = Stamp(digests.size, 0, 0)
+        mine = want.placed(unnamed, digests.blake3, owned.get(path))
         ledger.intend(mine)
         try:
             mine = replace(mine, stamp=trash.restore(trashed, path, expected=stamp))
@@ -107,20 +108,3 @@ def _restore_one(
         owned[path] = mine
     restored = Restored(trashed=trashed, path=path, sha256=digests.sha256, owned=want is not None)
     return restored, replace(receipt, owned=owned, known=known)
-
-
-def _owned(want: Want, digests: Digests, before: Owned | None) -> Owned:
-    protect = want.entry.protect
-    if protect is None:
-        protect = before is not None and before.protect
-    return Owned(
-        path=want.path,
-        sha256=digests.sha256,
-        blake3=digests.blake3,
-        stamp=Stamp(digests.size, 0, 0),
-        entry=want.entry.key,
-        model_id=want.file.model_id,
-        version_id=want.file.version_id,
-        file_id=want.file.file_id,
-        protect=protect,
-    )

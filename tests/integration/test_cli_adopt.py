@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,23 @@ def test_what_was_adopted_is_retired_like_any_other_file_of_civsync(shop: Shop) 
     shop.want(two)
     assert shop.sync("--allow-prune", "1").done == {"fetched": 1, "retired": 1}
     assert shop.trash() == [body(one)]
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["as it lies", "moved by hand"])
+def test_what_was_protected_stays_so_when_it_is_adopted_once_more(shop: Shop, moved: bool) -> None:
+    """An entry that says nothing ends no protection."""
+    (one,) = shop.stocked(KIB)
+    state = Path(shop.project.environment["XDG_STATE_HOME"]) / "civsync"
+    ledger = DiskLedger(open_root(shop.project.root, state_dir=state))
+    receipt = ledger.read()
+    ((path, mine),) = receipt.owned.items()
+    ledger.commit(replace(receipt, owned={path: replace(mine, protect=True)}))
+    if moved:
+        place = shop.project.root / path
+        place.rename(place.with_name("elsewhere.safetensors"))
+    assert adopt(shop, "--all", "--move").status == 0
+    assert {name: each.protect for name, each in ledger.read().owned.items()} == {path: True}
+    assert shop.tree == {path: body(one)}
 
 
 def test_what_was_not_adopted_stays_the_users(shop: Shop) -> None:
