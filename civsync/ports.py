@@ -157,14 +157,15 @@ class Part(Protocol):
 
     @property
     def done(self) -> Ranges:
-        """Which bytes are on disk."""
+        """Which bytes the file holds, or will in a moment if no write fails."""
         ...
 
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Put bytes at their place, from offset `at` on; several threads may, at places apart.
 
         `data` must stay as it is for PIECES_KEPT calls of this thread more. Raises
-        DiskError, or IntegrityError size-mismatch beyond the locked size.
+        DiskError, which may be about bytes of earlier calls, which `done` lacks then; or
+        IntegrityError size-mismatch beyond the locked size.
         """
         ...
 
@@ -173,7 +174,10 @@ class Part(Protocol):
         ...
 
     def digests(self) -> Digests:
-        """Hashes of the bytes before the first gap (waits for the hashing thread)."""
+        """Hashes of the bytes before the first gap (waits for the hashing thread).
+
+        Raises DiskError, also as `write`.
+        """
         ...
 
     def head(self, size: int) -> bytes:

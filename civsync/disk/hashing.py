@@ -1,8 +1,8 @@
 """SHA-256 and BLAKE3 of bytes, of files and of files that still grow: all hashing is here.
 
-A growing file is hashed by a thread that reads what was written back out of the page
-cache, always behind the last byte written. So the receiver never waits for the hash, no
-chunk has to be copied for it, and what is judged is what the file holds.
+A growing file is hashed by a thread of its own, always behind the last byte received, which
+writes, too, what comes in order: receiving a fast stream is work for a processor, and so is
+the rest. What came out of order is read back out of the page cache.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import blake3
@@ -45,28 +46,77 @@ class Hasher:
         )
 
 
+class UnwrittenError(Exception):
+    """Bytes that were taken could not be written; the file ends at `end`, for `reason`."""
+
+    def __init__(self, end: int, reason: OSError) -> None:
+        super().__init__(end, reason)
+        self.end = end
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """Bytes whose turn it is to be hashed; `written` says that the file has them already."""
+
+    data: memoryview
+    written: bool
+
+
 class Follower:
     """Hashes a file that grows, in a thread that stays behind its writers.
 
-    Bytes that are written just where the hash has come to are hashed from the writer's own
+    Bytes that belong just where the hash has come to are hashed from the writer's own
     buffer, the others are read back: `read` fills a buffer with what the file holds at an
-    offset, and says how much that is. A `small` file has no thread. One thread at a time
-    may call the methods.
+    offset, and says how much that is. `write` puts bytes at an offset, in the thread. Both
+    may raise OSError. A `small` file has no thread. One thread at a time may call the methods.
     """
 
-    def __init__(self, read: Callable[[memoryview, int], int], *, small: bool = False) -> None:
+    def __init__(
+        self,
+        read: Callable[[memoryview, int], int],
+        write: Callable[[memoryview, int], None],
+        *,
+        small: bool = False,
+    ) -> None:
         self._read = read
+        self._write = write
         self._small = small
         self._hasher = Hasher()
         self._changed = threading.Condition()
         self._frontier = 0
         self._reached = 0
         """Where the hash has come to once all that is lent is hashed."""
-        self._lent: deque[memoryview] = deque()
+        self._lent: deque[_Lent] = deque()
         self._catching_up = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
+        self._unwritten: OSError | None = None
+
+    def take(self, data: memoryview, at: int) -> bool:
+        """Write bytes at `at` and hash them, if it is their turn; else do nothing: false.
+
+        They must stay as they are for PIECES_KEPT calls more, and need not be written yet when
+        this returns. Raises UnwrittenError, once, where that failed with what was taken
+        before; all that was taken behind the end that it tells is forgotten then.
+        """
+        if self._small:
+            return False
+        with self._changed:
+            self._wait_while(lambda: len(self._lent) > PIECES_KEPT - 1)
+            self._own_up()
+            if at != self._reached or self._error is not None:
+                return False
+            self._lend(_Lent(data, written=False))
+            return True
+
+    def settle(self) -> None:
+        """Return when all that was taken is written. Raises UnwrittenError as `take`."""
+        if not self._small:
+            with self._changed:
+                self._wait_while(lambda: bool(self._lent))
+                self._own_up()
 
     def wrote(self, data: memoryview | bytes, at: int) -> None:
         """Lend bytes that were just written at `at`, if it is their turn to be hashed.
@@ -86,10 +136,8 @@ class Follower:
                 self._changed.notify_all()
                 self._wait_while(lambda: self._reached < at)
                 self._catching_up = False
-            if at == self._reached and self._error is None:
-                self._lent.append(memoryview(data))
-                self._reached += len(data)
-                self._start()
+            if at == self._reached and self._error is None and self._unwritten is None:
+                self._lend(_Lent(memoryview(data), written=True))
 
     def advance(self, frontier: int) -> None:
         """Say that the bytes before `frontier` are written and stay as they are."""
@@ -103,8 +151,9 @@ class Follower:
         return self._hasher.size
 
     def digests(self) -> Digests:
-        """Return the hashes of all bytes before the frontier. Raises OSError."""
+        """Return the hashes of all bytes before the frontier. Raises OSError; as `take`."""
         self._stop()
+        self._own_up()
         if self._error is not None:
             raise self._error
         buffer = memoryview(bytearray(min(CHUNK_BYTES, self._frontier - self._hasher.size)))
@@ -117,11 +166,24 @@ class Follower:
         self._stop()
         self._hasher = Hasher()
         self._frontier = self._reached = 0
-        self._error = None
+        self._error = self._unwritten = None
 
     def close(self) -> None:
         """Stop; nothing is read from here on."""
         self._stop()
+
+    def _lend(self, lent: _Lent) -> None:
+        self._lent.append(lent)
+        self._reached += len(lent.data)
+        self._start()
+
+    def _own_up(self) -> None:
+        """Raise what kept the thread from writing, once, and go on from where that was."""
+        reason, self._unwritten = self._unwritten, None
+        if reason is not None:
+            self._stop()
+            end = self._frontier = self._reached = self._hasher.size
+            raise UnwrittenError(end, reason)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -144,7 +206,7 @@ class Follower:
         return self._frontier - self._reached
 
     def _wait_while(self, busy: Callable[[], bool]) -> None:
-        while busy() and self._error is None:
+        while busy() and self._error is None and self._unwritten is None:
             self._changed.wait()
 
     def _follow(self) -> None:
@@ -158,7 +220,9 @@ class Follower:
                         self._changed.wait()
                     lent = self._lent[0] if self._lent else None
                 if lent is not None:
-                    self._hasher.update(lent)
+                    if not lent.written and not self._put(lent.data):
+                        return
+                    self._hasher.update(lent.data)
                 else:
                     buffer = buffer or memoryview(bytearray(CHUNK_BYTES))
                     self._take(buffer)
@@ -171,6 +235,17 @@ class Follower:
                 self._error = error
                 self._lent.clear()
                 self._changed.notify_all()
+
+    def _put(self, data: memoryview) -> bool:
+        try:
+            self._write(data, self._hasher.size)
+        except OSError as error:
+            with self._changed:
+                self._unwritten = error
+                self._lent.clear()
+                self._changed.notify_all()
+            return False
+        return True
 
     def _due(self) -> bool:
         if self._lent:

@@ -12,13 +12,13 @@ import threading
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
-from civsync.core.errors import DiskError, IntegrityError
+from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.limits import CHUNK_BYTES
 from civsync.core.ranges import Ranges
 from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of, translate
 from civsync.disk.folder import Folder
-from civsync.disk.hashing import Follower
+from civsync.disk.hashing import Follower, UnwrittenError
 from civsync.disk.journal import Journal, read_at, write_some_at
 from civsync.disk.stamps import settle, stamp_of
 from civsync.disk.writeback import WriteBack
@@ -42,7 +42,7 @@ class HeldPart:
         self._fd: int | None = fd
         self._shown = folder.shown(name)
         self._mutex = threading.Lock()
-        self._follower = Follower(self._read_into, small=size <= CHUNK_BYTES)
+        self._follower = Follower(self._read_into, self._put, small=size <= CHUNK_BYTES)
         self._write_back = WriteBack(fd, self._follower.hashed, self._flushed)
         self._journal: Journal | None = None
         self._done = self._find(fd)
@@ -50,7 +50,10 @@ class HeldPart:
 
     @property
     def done(self) -> Ranges:
-        """Which bytes are on disk; those of its prefix are hashed, or about to be."""
+        """Which bytes the file holds, or will in a moment if no write fails.
+
+        Those of its prefix are hashed, or about to be.
+        """
         return self._done
 
     @property
@@ -62,7 +65,8 @@ class HeldPart:
     def write(self, data: memoryview | bytes, at: int) -> None:
         """Put bytes at their place, from offset `at` on.
 
-        Raises DiskError, or IntegrityError size-mismatch beyond the locked size.
+        They must stay as they are for PIECES_KEPT calls more. Raises DiskError, which may be
+        about bytes of calls before; or IntegrityError size-mismatch beyond the locked size.
         """
         rest = memoryview(data).cast("B")
         if at + len(rest) > self.size:
@@ -73,17 +77,18 @@ class HeldPart:
             )
         fd = self._trusted()
         try:
+            if self._handed_on(rest, at):
+                return
             self._prepare(fd, at)
             while rest:
                 count = write_some_at(fd, rest, at)
                 self._took(rest[:count], at)
                 at += count
                 rest = rest[count:]
+        except UnwrittenError as error:
+            raise self._cut_off(error) from error
         except OSError as error:
-            need = self.size - self._done.total
-            fault = translate(error, "write", self._shown, need=need, have=_free(fd))
-            self.spoiled |= fault.code is not Code.NO_SPACE
-            raise fault from error
+            raise self._write_failed(error) from error
 
     def restart(self) -> None:
         """Forget everything received: the next byte is byte 0."""
@@ -96,15 +101,18 @@ class HeldPart:
         self._done = Ranges()
 
     def digests(self) -> Digests:
-        """Hashes of what is held (waits for the hashing thread)."""
+        """Hashes of what is held (waits for the hashing thread). Raises DiskError."""
         try:
             return self._follower.digests()
+        except UnwrittenError as error:
+            raise self._cut_off(error) from error
         except OSError as error:
             self.spoiled = True
             raise translate(error, "read", self._shown) from error
 
     def head(self, size: int) -> bytes:
         """The first `size` bytes, as far as they are there."""
+        self._settle()
         fd = self._open()
         with faults_of("read", self._shown):
             return read_at(fd, min(size, self._done.prefix), 0)
@@ -139,6 +147,9 @@ class HeldPart:
         """Leave the file so that the next claim knows what it holds. Raises OSError."""
         fd = self._open()
         try:
+            # What could not be written any more was told to nobody, and is only missing.
+            with contextlib.suppress(DiskError):
+                self._settle()
             self._write_back.stop()
         except OSError:
             self.spoiled = True
@@ -170,10 +181,56 @@ class HeldPart:
         os.ftruncate(fd, 0)
         return Ranges()
 
+    def _handed_on(self, data: memoryview, at: int) -> bool:
+        """Let the hashing thread write bytes that come in order, and say whether it does.
+
+        Never beside a journal, which must know what is written when.
+        """
+        with self._mutex:
+            if self._journal is not None or at != self._done.prefix:
+                return False
+            if not self._follower.take(data, at):
+                return False
+            self._done = self._done.plus(at, at + len(data))
+            self._follower.advance(self._done.prefix)
+            return True
+
+    def _put(self, data: memoryview, at: int) -> None:
+        """Write what was handed on, in the hashing thread. Raises OSError."""
+        fd = self._fd
+        if fd is None:
+            raise _closed()
+        while data:
+            count = write_some_at(fd, data, at)
+            at += count
+            data = data[count:]
+        self._write_back.wrote(Ranges.prefix_of(at))
+
+    def _settle(self) -> None:
+        """Return when all that was handed on is written. Raises DiskError."""
+        try:
+            self._follower.settle()
+        except UnwrittenError as error:
+            raise self._cut_off(error) from error
+
+    def _cut_off(self, error: UnwrittenError) -> DiskError | SafetyError:
+        """Forget what was handed on and not written; returns the error to raise."""
+        self._done = Ranges.prefix_of(error.end)
+        return self._write_failed(error.reason)
+
+    def _write_failed(self, error: OSError) -> DiskError | SafetyError:
+        need = self.size - self._done.total
+        fault = translate(error, "write", self._shown, need=need, have=_free(self._open()))
+        self.spoiled |= fault.code is not Code.NO_SPACE
+        return fault
+
     def _prepare(self, fd: int, at: int) -> None:
         """Begin a journal before the first byte that comes out of order."""
         with self._mutex:
-            if self._journal is None and at > self._done.prefix:
+            if self._journal is not None or at == self._done.prefix:
+                return
+            self._follower.settle()
+            if at > self._done.prefix:
                 self._journal = Journal.begin(fd, self.size, self._done)
 
     def _took(self, data: memoryview, at: int) -> None:
@@ -201,7 +258,7 @@ class HeldPart:
         """Read back what was written; raises OSError."""
         fd = self._fd
         if fd is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise _closed()
         if hasattr(os, "preadv"):
             return os.preadv(fd, [buffer], at)
         # Never under the mutex: who holds it may wait for the hash.
@@ -220,6 +277,10 @@ class HeldPart:
         if self._fd is None:
             raise DiskError(Code.DISK_FAILED, f"{self._shown} is not held any more")
         return self._fd
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def _free(fd: int) -> int | None:

@@ -6,6 +6,7 @@ that nothing survives the process and that there are no links.
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -109,16 +110,18 @@ class MemoryPart:
         self.data = bytearray(data.ljust(size, b"\0"))
         self.done = done
         self.gone = False
+        self.mutex = threading.Lock()
 
     def write(self, data: memoryview | bytes, at: int) -> None:
         if at + len(data) > self.size:
             raise IntegrityError(Code.SIZE_MISMATCH, "more bytes came than the lock says")
         if len(data) > self.disk.free:
             raise DiskError(Code.NO_SPACE, "the disk is full")
-        self.disk.free -= len(data)
-        self.disk.writes += 1
-        self.data[at : at + len(data)] = data
-        self.done = self.done.plus(at, at + len(data))
+        with self.mutex:
+            self.disk.free -= len(data)
+            self.disk.writes += 1
+            self.data[at : at + len(data)] = data
+            self.done = self.done.plus(at, at + len(data))
 
     def restart(self) -> None:
         self.done = Ranges()

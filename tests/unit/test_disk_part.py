@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +95,9 @@ def finish(root: Root) -> Ranges:
 
 WRITTEN = Ranges(((0, 300 * KIB), (FAR, FAR + 500 * KIB)))
 FLUSHED = Ranges(((0, 100 * KIB),))
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
 
 
 # --- kills and crashes ------------------------------------------------------------------------
@@ -303,6 +306,7 @@ def test_where_a_disk_is_too_full_for_a_journal_the_bytes_before_it_are_kept(
         filler = root.path / "filler"
         with DiskParts(root).claim(SHA256, SIZE) as part:
             part.write(DATA[: 300 * KIB], 0)
+            part.digests()  # written by now
             with open(filler, "wb", buffering=0) as file:
                 fill(file.fileno())
             with pytest.raises(DiskError) as caught:
@@ -312,6 +316,62 @@ def test_where_a_disk_is_too_full_for_a_journal_the_bytes_before_it_are_kept(
         filler.unlink()
         assert DiskParts(root).held()[SHA256] == 300 * KIB
         assert held_by_the_next(root) == Ranges.prefix_of(300 * KIB)
+
+
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
+@pytest.mark.parametrize("told", ["write", "out of order", "digests", "head", "nothing"])
+def test_what_a_full_disk_did_not_take_is_missing_and_nothing_else(
+    tmp_path: Path, told: str
+) -> None:
+    with small_disk(tmp_path / "small", "size=1m"):
+        root = make_root(tmp_path / "small")
+        filler = root.path / "filler"
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            part.write(DATA[: 300 * KIB], 0)
+            part.digests()
+            with open(filler, "wb", buffering=0) as file:
+                fill(file.fileno())
+            # Handed to the thread that writes: what becomes of it is told later.
+            part.write(DATA[300 * KIB : 400 * KIB], 300 * KIB)
+            calls: dict[str, Callable[[], object]] = {
+                "write": lambda: [part.write(DATA[at : at + KIB], at) for at in steps],
+                "out of order": lambda: part.write(DATA[FAR : FAR + KIB], FAR),
+                "digests": part.digests,
+                "head": lambda: part.head(100),
+            }
+            steps = range(400 * KIB, 500 * KIB, KIB)
+            if told != "nothing":
+                with pytest.raises(DiskError) as caught:
+                    calls[told]()
+                assert caught.value.code is Code.NO_SPACE
+                assert caught.value.data["need"] == SIZE - 300 * KIB
+                assert part.done == Ranges.prefix_of(300 * KIB)
+                filler.unlink()
+                part.write(DATA[300 * KIB : 310 * KIB], 300 * KIB)
+                expected = hashlib.sha256(DATA[: 310 * KIB]).hexdigest()
+                assert part.digests().sha256 == expected
+        filler.unlink(missing_ok=True)
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            length = part.done.total
+            assert part.done == Ranges.prefix_of(length)
+            assert length >= (300 if told == "nothing" else 310) * KIB
+            assert part.digests().sha256 == hashlib.sha256(DATA[:length]).hexdigest()
+
+
+@needs_proc
+def test_a_failed_write_of_the_thread_spoils_the_part(held: tuple[HeldPart, int]) -> None:
+    part, fd = held
+    part.write(DATA[:KIB], 0)
+    part.digests()
+    with unwritable(fd):
+        part.write(DATA[KIB:MIB], KIB)
+        with pytest.raises(DiskError) as caught:
+            part.digests()
+    assert caught.value.code is Code.DISK_FAILED
+    assert part.done == Ranges.prefix_of(KIB)
+    assert part.spoiled
+    with pytest.raises(DiskError):
+        part.write(DATA[KIB:MIB], KIB)
 
 
 def fill(fd: int) -> None:
@@ -350,9 +410,6 @@ def unwritable(fd: int) -> Iterator[None]:
         os.close(closed)
 
 
-needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
-
-
 @needs_proc
 def test_a_part_with_a_failed_write_takes_no_more_bytes_and_is_not_published(
     held: tuple[HeldPart, int],
@@ -360,6 +417,7 @@ def test_a_part_with_a_failed_write_takes_no_more_bytes_and_is_not_published(
     # With several connections, the failure of one must not be lost on the others.
     part, fd = held
     part.write(DATA, 0)
+    part.digests()  # written by now
     with unwritable(fd), pytest.raises(DiskError) as caught:
         part.write(DATA[FAR:], FAR)
     assert caught.value.code is Code.DISK_FAILED

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from civsync.core.limits import CHUNK_BYTES, KIB, PIECES_KEPT
 from civsync.core.ranges import Ranges
-from civsync.disk.hashing import Follower
+from civsync.disk.hashing import Follower, UnwrittenError
 
 pytestmark = pytest.mark.timeout(60)  # a wait for bytes that nobody can write is without end
 
@@ -23,18 +23,23 @@ DATA = bytes(range(251)) * (SIZE // 251 + 1)
 
 @dataclass
 class Grown:
-    """A file that grows in memory, and its follower; `broken` fails every read."""
+    """A file that grows in memory, and its follower.
+
+    `broken` fails every read, `full` every write of the follower from that offset on.
+    """
 
     size: int = SIZE
     small: bool = False
     broken: bool = False
+    full: int | None = None
     reads: list[tuple[int, int]] = field(default_factory=list)
+    puts: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.content = bytearray(self.size)
         self.done = Ranges()
         self.mutex = threading.Lock()
-        self.follower = Follower(self._read, small=self.small)
+        self.follower = Follower(self._read, self._put, small=self.small)
 
     def _read(self, buffer: memoryview, at: int) -> int:
         if self.broken:
@@ -43,6 +48,12 @@ class Grown:
         buffer[: len(data)] = data
         self.reads.append((at, len(data)))
         return len(data)
+
+    def _put(self, data: memoryview, at: int) -> None:
+        if self.full is not None and at + len(data) > self.full:
+            raise OSError(errno.ENOSPC, "full")
+        self.content[at : at + len(data)] = data
+        self.puts.append((at, len(data)))
 
     def resume(self, prefix: int) -> None:
         """Begin with what an earlier run wrote."""
@@ -59,6 +70,17 @@ class Grown:
             self.follower.wrote(data, start)
             self.follower.advance(self.done.prefix)
 
+    def give(self, start: int, end: int, buffer: memoryview | bytes | None = None) -> None:
+        """Let the follower write where it takes the bytes."""
+        data = memoryview(DATA[start:end] if buffer is None else buffer)
+        with self.mutex:
+            if self.follower.take(data, start):
+                self.done = self.done.plus(start, end)
+                self.follower.advance(self.done.prefix)
+                return
+            self.follower.settle()
+        self.write(start, end, data)
+
     def restart(self) -> None:
         self.follower.restart()
         self.done = Ranges()
@@ -70,6 +92,7 @@ class Grown:
         assert found.size == len(prefix)
         assert found.sha256 == hashlib.sha256(prefix).hexdigest()
         assert found.blake3 == blake3.blake3(prefix).hexdigest()
+        assert self.content[: len(prefix)] == prefix
 
 
 @dataclass(frozen=True)
@@ -98,13 +121,14 @@ def orders(draw: st.DrawFn, *, begin: int = 0, size: int = SIZE) -> Order:
     return Order((begin, *inside, size), tuple(order))
 
 
-@settings(max_examples=40, deadline=None)
-@given(orders(), st.booleans())
-def test_in_any_order_the_hash_is_that_of_the_file(order: Order, asked: bool) -> None:
+@settings(max_examples=60, deadline=None)
+@given(orders(), st.booleans(), st.booleans())
+def test_in_any_order_the_hash_is_that_of_the_file(order: Order, asked: bool, given: bool) -> None:
     grown = Grown()
+    write = grown.give if given else grown.write
     for start, end in order.pieces:
         for at in range(start, end, CHUNK_BYTES):
-            grown.write(at, min(end, at + CHUNK_BYTES))
+            write(at, min(end, at + CHUNK_BYTES))
         if asked:
             grown.check()
     grown.check()
@@ -119,7 +143,7 @@ def test_what_an_earlier_run_wrote_is_hashed_first(begun: tuple[int, Order]) -> 
     grown.resume(prefix)
     for start, end in order.pieces:
         for at in range(start, end, CHUNK_BYTES):
-            grown.write(at, min(end, at + CHUNK_BYTES))
+            grown.give(at, min(end, at + CHUNK_BYTES))
     grown.check()
 
 
@@ -128,11 +152,11 @@ def test_what_an_earlier_run_wrote_is_hashed_first(begun: tuple[int, Order]) -> 
 def test_after_a_restart_nothing_of_before_is_left(first: Order, count: int, then: Order) -> None:
     grown = Grown()
     for start, end in first.pieces[:count]:
-        grown.write(start, end, bytes(end - start))
+        grown.give(start, end, bytes(end - start))
     grown.restart()
     grown.check()
     for start, end in then.pieces:
-        grown.write(start, end)
+        grown.give(start, end)
     grown.check()
 
 
@@ -171,7 +195,7 @@ def test_buffers_of_several_writers_are_not_used_after_they_are_used_again(
                 buffer = buffers[turn % len(buffers)]
                 buffer[:] = b"\xff" * step
                 buffer[: len(piece)] = piece
-                grown.write(at, at + len(piece), memoryview(buffer)[: len(piece)])
+                grown.give(at, at + len(piece), memoryview(buffer)[: len(piece)])
         except BaseException as error:  # noqa: BLE001 - told by the test
             failures.append(error)
 
@@ -185,12 +209,51 @@ def test_buffers_of_several_writers_are_not_used_after_they_are_used_again(
     grown.check()
 
 
-def test_bytes_that_come_in_order_are_not_read_back() -> None:
+@pytest.mark.parametrize("given", [True, False])
+def test_bytes_that_come_in_order_are_not_read_back(given: bool) -> None:
     grown = Grown()
     for at in range(0, SIZE, CHUNK_BYTES):
-        grown.write(at, min(SIZE, at + CHUNK_BYTES))
+        (grown.give if given else grown.write)(at, min(SIZE, at + CHUNK_BYTES))
     grown.check()
     assert grown.reads == []
+    assert sum(count for _, count in grown.puts) == (SIZE if given else 0)
+
+
+@pytest.mark.parametrize("asked", ["take", "settle", "digests"])
+@pytest.mark.parametrize("full", [0, 1, CHUNK_BYTES, 3 * CHUNK_BYTES + 5])
+def test_a_write_that_failed_is_told_once_and_gone_on_from(full: int, asked: str) -> None:
+    grown = Grown(full=full)
+    end = full // CHUNK_BYTES * CHUNK_BYTES
+
+    def give_all() -> None:
+        for at in range(0, SIZE, CHUNK_BYTES):
+            grown.give(at, min(SIZE, at + CHUNK_BYTES))
+            if asked == "settle":
+                grown.follower.settle()
+        if asked == "digests":
+            grown.follower.digests()
+        grown.follower.settle()
+
+    with pytest.raises(UnwrittenError) as caught:
+        give_all()
+    assert caught.value.end == end
+    assert caught.value.reason.errno == errno.ENOSPC
+    grown.done = Ranges.prefix_of(end)
+    grown.check()
+    grown.full = None
+    for at in range(end, SIZE, CHUNK_BYTES):
+        grown.give(at, min(SIZE, at + CHUNK_BYTES))
+    grown.check()
+    assert grown.reads == []
+
+
+def test_all_that_was_taken_is_written_when_it_is_settled() -> None:
+    grown = Grown()
+    for at in range(0, 3 * CHUNK_BYTES, CHUNK_BYTES):
+        grown.give(at, at + CHUNK_BYTES)
+        grown.follower.settle()
+        assert grown.content[: at + CHUNK_BYTES] == DATA[: at + CHUNK_BYTES]
+    grown.follower.close()
 
 
 @pytest.mark.parametrize("how", ["resumed", "behind a hole"])
@@ -215,7 +278,7 @@ def test_a_failed_read_is_told_by_digests_and_holds_no_writer_up(how: str) -> No
 
 
 def test_a_file_that_is_shorter_than_what_was_written_is_an_error() -> None:
-    follower = Follower(lambda *_: 0)
+    follower = Follower(lambda *_: 0, lambda *_: None)
     follower.advance(10)
     with pytest.raises(OSError, match="shorter"):
         follower.digests()
