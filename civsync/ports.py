@@ -7,16 +7,19 @@ CivsyncError (or a cancellation).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from civsync.core.control import Order, RunView
 from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp, Trashed
 from civsync.core.events import Event
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
-from civsync.core.questions import Question, QuestionAnswer
 from civsync.core.ranges import Ranges
 from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
+
+if TYPE_CHECKING:
+    # Every run needs the ports, and few ask questions.
+    from civsync.core.questions import Question, QuestionAnswer
 
 T = TypeVar("T")
 
@@ -123,7 +126,7 @@ class Transport(Protocol):
 class Source(Protocol):
     """Something that knows models and can say where the bytes of a locked file are."""
 
-    async def answer(self, question: Question) -> QuestionAnswer:
+    async def answer(self, question: "Question") -> "QuestionAnswer":
         """Answer one question; retries what is worth retrying.
 
         Raises RegistryError or WireError when there is no answer to be had.

@@ -13,7 +13,6 @@ import socket
 import stat
 import struct
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -82,6 +81,8 @@ def _folders() -> Iterator[Path]:
     if os.path.isabs(runtime):
         yield Path(runtime) / "civsync"
     yield state_dir() / "run"
+    import tempfile
+
     yield Path(tempfile.gettempdir()) / f"civsync-{os.geteuid()}"
 
 

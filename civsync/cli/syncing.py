@@ -22,7 +22,6 @@ from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Selection
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
-from civsync.core.saved_plan import SavedPlan, Terms
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance
@@ -31,6 +30,7 @@ from civsync.engine.world import World, glance, look
 
 if TYPE_CHECKING:
     from civsync.cli.acting import Witness
+    from civsync.core.saved_plan import Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,10 @@ class Wishes:
     plan_to: Path | None = None
     apply_from: Path | None = None
 
-    def terms(self, selection: Selection, unprotect: Iterable[SafePath]) -> Terms:
+    def terms(self, selection: Selection, unprotect: Iterable[SafePath]) -> "Terms":
         """Return what of this shapes a plan."""
+        from civsync.core.saved_plan import Terms
+
         return Terms(
             selection=selection,
             prune=self.prune,
@@ -79,7 +81,7 @@ class Wishes:
             unprotect=tuple(sorted(unprotect)),
         )
 
-    def on_terms(self, terms: Terms) -> "Wishes":
+    def on_terms(self, terms: "Terms") -> "Wishes":
         """Return these wishes with what shapes a plan as `terms` have it."""
         return replace(
             self,
@@ -308,6 +310,7 @@ def _store(
 ) -> None:
     """Write the plan down. Raises SafetyError prune-guard: that one would be refused later."""
     from civsync.cli.saved_plans import store_plan
+    from civsync.core.saved_plan import SavedPlan
     from civsync.decide.witness import steps_of
 
     if guard is not None:

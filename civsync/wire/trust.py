@@ -7,10 +7,10 @@ NO_PROXY, the settings of macOS and Windows). Nothing here can turn verification
 
 import os
 import ssl
+import sys
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import certifi
 
@@ -19,6 +19,9 @@ from civsync.core.errors import UserError, WireError
 from civsync.decide.origins import is_loopback
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+_WITH_SETTINGS: Final = ("darwin", "win32")
+"""Systems on which a proxy may be set elsewhere than in the environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,13 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     Loopback is always reached directly: what is said to it in the clear must not leave
     the machine. Raises UserError config-invalid for a proxy that is not a plain HTTP one.
     """
+    if sys.platform not in _WITH_SETTINGS and not any(
+        name.lower().endswith("_proxy") for name in os.environ
+    ):
+        return None
+    # It loads all of http.client and email: a tenth of the start of a sync.
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415
+
     proxies = getproxies()
     setting = proxies.get(scheme) or proxies.get("all")
     if not setting or is_loopback(host):
