@@ -250,7 +250,7 @@ def test_a_transfer_that_stands_still_goes_on_over_a_new_connection() -> None:
     stalled: list[Step] = [Send(reply(200, DATA[:HALF], length=SIZE)), Pause()]
     with serve(stalled, rest_of(DATA, HALF)) as server:
         world = wired(server, PATH, DATA)
-        world.read_timeout = 0.5
+        world.read_timeout = 2.0
         assert codes_of(world.sync()) == {}
     assert world.tree == {PATH: DATA}
     assert world.retried == [Code.TIMED_OUT]
