@@ -17,6 +17,7 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
 from support.crash_worlds import FOREIGN, crash_world, sha256
 from support.fuse_disks import FuseDisk, fuse_disk
+from support.fuse_passthrough import FOLDS, LINKLESS, LOCKLESS, LOCKS_LIE
 from support.shop import Shop, Synced, listing, only_file, open_shop
 from support.strace import KILLED
 from support.two_roots import two_roots
@@ -26,10 +27,11 @@ pytestmark = pytest.mark.crash
 KIB = 1024
 
 DISKS = {
-    "folds": ("folds",),
-    "linkless": ("linkless", "lockless"),
-    "like exFAT": ("folds", "linkless"),
+    "folds": (FOLDS,),
+    "linkless": (LINKLESS, LOCKLESS),
+    "like exFAT": (FOLDS, LINKLESS),
 }
+LACKING_ALL = (FOLDS, LINKLESS, LOCKLESS)
 ONE, TWO, THREE = (f"loras/m{number}.safetensors" for number in range(3))
 
 
@@ -123,7 +125,7 @@ def test_everyday_work_goes_well(kind: str, tmp_path: Path) -> None:
 # --- names that are one here -----------------------------------------------------------------
 
 
-FOLDING = [kind for kind in DISKS if "folds" in DISKS[kind]]
+FOLDING = [kind for kind in DISKS if FOLDS in DISKS[kind]]
 
 
 @pytest.mark.fault("4.5/collisions", "case, on such a disk")
@@ -169,7 +171,7 @@ def test_an_upgrade_that_changes_the_case_keeps_the_old_file_in_trash(
 
 @pytest.mark.fault("4.5/collisions", "case, on such a disk")
 def test_two_locked_files_whose_names_differ_in_case_are_two(tmp_path: Path) -> None:
-    with shop_on(tmp_path, "folds") as (shop, disk):
+    with shop_on(tmp_path, FOLDS) as (shop, disk):
         bodies = {name: safetensors(name, KIB) for name in ("it.safetensors", "IT.safetensors")}
         models = shop.offer(bodies=bodies)
         shop.want(*models)
@@ -188,7 +190,7 @@ def test_a_file_of_somebody_under_another_spelling_is_in_the_way(
     other: str, tmp_path: Path
 ) -> None:
     name = "caf\u00e9.safetensors"
-    with shop_on(tmp_path, "folds") as (shop, disk):
+    with shop_on(tmp_path, FOLDS) as (shop, disk):
         shop.locked(*shop.offer(bodies={name: safetensors("one", KIB)}))
         mine = disk.place / other
         mine.parent.mkdir()
@@ -204,7 +206,7 @@ def test_a_file_of_somebody_under_another_spelling_is_in_the_way(
 def test_a_wanted_file_under_another_spelling_counts_and_can_be_adopted(
     word: str, tmp_path: Path
 ) -> None:
-    with shop_on(tmp_path, "folds") as (shop, disk):
+    with shop_on(tmp_path, FOLDS) as (shop, disk):
         (model,) = shop.offer(KIB)
         shop.locked(model)
         mine = disk.place / "loras/M0.safetensors"
@@ -223,7 +225,7 @@ def test_a_wanted_file_under_another_spelling_counts_and_can_be_adopted(
 
 @pytest.mark.fault("4.8/foreign", "where a file is to be moved")
 def test_nothing_is_put_over_another_spelling(tmp_path: Path) -> None:
-    with shop_on(tmp_path, "folds") as (shop, disk):
+    with shop_on(tmp_path, FOLDS) as (shop, disk):
         one, two = shop.stocked(KIB, KIB)
         shop.want(two)
         assert sync(shop).done == {"retired": 1}
@@ -275,9 +277,6 @@ def test_each_link_mode_does_what_the_disk_can_and_says_why_not(
 # --- kills -----------------------------------------------------------------------------------
 
 
-LACKING_ALL = ("folds", "linkless", "lockless")
-
-
 @pytest.mark.fault("4.3/kill", "at any moment")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
@@ -316,7 +315,7 @@ def test_a_kill_at_any_change_of_a_lesser_disk_loses_nothing(step: int, tmp_path
 def test_where_the_disk_grants_every_lock_the_outcome_is_one_of_the_two(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     with (
-        fuse_disk(folder / "models", tmp_path / "backing", "linkless", "locks-lie"),
+        fuse_disk(folder / "models", tmp_path / "backing", LINKLESS, LOCKS_LIE),
         crash_world(folder, size=20 * KIB) as world,
     ):
         world.finish_here(world.one)

@@ -1,4 +1,4 @@
-"""File systems that lack what others have, mounted for a test: see `support.fuse_server`."""
+"""File systems that lack what others have, mounted for a test: see `support.fuse_passthrough`."""
 
 import contextlib
 import os
