@@ -278,9 +278,12 @@ def test_each_link_mode_does_what_the_disk_can_and_says_why_not(
 
 
 @pytest.mark.fault("4.3/kill", "at any moment")
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "step", [pytest.param(1, marks=pytest.mark.sweep, id="every"), pytest.param(31, id="some")]
+    "step",
+    [
+        pytest.param(1, marks=[pytest.mark.sweep, pytest.mark.timeout(900)], id="every"),
+        pytest.param(41, id="some"),
+    ],
 )
 def test_a_kill_at_any_change_of_a_lesser_disk_loses_nothing(step: int, tmp_path: Path) -> None:
     """One run fetches, replaces, swaps, moves, copies and retires, and is killed by the disk."""
@@ -305,7 +308,7 @@ def test_a_kill_at_any_change_of_a_lesser_disk_loses_nothing(step: int, tmp_path
             target = world.one if target is world.other else world.other
             change += step
         assert ran.status == 0, ran.err
-        assert killed > 3
+        assert killed >= 4
 
 
 # --- two at once -----------------------------------------------------------------------------
