@@ -12,7 +12,7 @@ from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
 from civsync.core.codes import Code
 from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Receipt, Regular
 from civsync.core.errors import SafetyError
-from civsync.core.names import SafePath
+from civsync.core.names import SafePath, collision_key
 from civsync.core.plan import Want
 
 
@@ -144,6 +144,12 @@ class _Adoption:
     def _of_misplaced(self, path: SafePath, sight: Regular, targets: Sequence[Want]) -> Fate | None:
         in_the_way: SafePath | None = None
         for want in targets:
+            if self._is_spelled(want.path, path, sight):
+                # It is told under the name that the lock has for it, once.
+                told = want.path in self._search.paths or want.path in self._given
+                self._given.add(want.path)
+                return None if told else self._of_regular(want.path, sight)
+        for want in targets:
             there = self._inventory.get(want.path, Absent())
             if isinstance(there, Absent) and want.path not in self._given:
                 self._given.add(want.path)
@@ -167,6 +173,12 @@ class _Adoption:
             f"the lock wants this at {in_the_way}, where something else is",
             hint=f"Move {quote(in_the_way)} away, then run `civsync adopt --move {quote(path)}`.",
         )
+
+    def _is_spelled(self, wanted: SafePath, path: SafePath, sight: Regular) -> bool:
+        """Tell whether `path` is the file at `wanted`, on a disk that takes both for one name."""
+        there = self._inventory.get(wanted, Absent())
+        same = isinstance(there, Regular) and there.stamp == sight.stamp
+        return same and collision_key(path) == collision_key(wanted)
 
     def _if_named(self, path: SafePath, message: str, hint: str = "") -> Leave | None:
         if path not in self._search.named:

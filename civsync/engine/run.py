@@ -4,6 +4,7 @@ A failed item never stops the others (unless asked to); what leaves the tree lea
 and only if nothing failed before, so that an interrupted upgrade keeps the old file.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,11 +15,11 @@ import anyio
 from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code, ExitCode
-from civsync.core.disk import Known, Owned, Receipt
+from civsync.core.disk import Known, Owned, Receipt, Regular
 from civsync.core.errors import CivsyncError, DiskError, exit_of
 from civsync.core.events import Event, FileDone, FileFailed, Noted
 from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS
-from civsync.core.names import SafePath
+from civsync.core.names import SafePath, collision_key
 from civsync.core.plan import (
     Blocked,
     Fetch,
@@ -193,6 +194,7 @@ class _Run:
                 break
             await self._attempt(move.want.path, self._move, move)
         await self._fetch_all(fetches)
+        await run_sync(self._forget_old_spellings, fetches)
         if not self._manner.prune_first:
             await self._retire_unless_failed(retires)
 
@@ -277,6 +279,23 @@ class _Run:
         if left := self._downloads.untried:
             message = f"{left} more to download, not tried after that failure"
             self._out.report(Noted(code="not-tried", message=message))
+
+    def _forget_old_spellings(self, fetches: Sequence[Fetch | Replace]) -> None:
+        """Disown what was replaced under another spelling, on a disk that takes both for one.
+
+        The next look would find that out, but would have to write it down then.
+        """
+        replaced = [each.want.path for each in fetches if isinstance(each, Replace)]
+        now = {collision_key(path): path for path in replaced if path in self._finished}
+        if not now:
+            return
+        old = [path for path in self._owned if now.get(collision_key(path), path) != path]
+        with contextlib.suppress(CivsyncError):
+            for path, sight in (self._out.store.survey(old) if old else {}).items():
+                there = self._owned[now[collision_key(path)]]
+                if isinstance(sight, Regular) and sight.stamp == there.stamp:
+                    self._out.ledger.released(path)
+                    self._owned.pop(path)
 
     async def _fetch(self, action: Fetch | Replace, lane: Lane, follow: Follow) -> None:
         lock = self._lock_of(action.want.file.sha256)

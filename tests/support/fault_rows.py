@@ -337,7 +337,13 @@ ROWS: Final = (
         id="4.5/collisions",
         happens="some disks take two names for one",
         required="found when files are placed, on every system",
-        faults=("case", "normal form", "ß and ss"),
+        faults=(
+            "case",
+            "normal form",
+            "ß and ss",
+            "case, on such a disk",
+            "normal form, on such a disk",
+        ),
     ),
     Row(
         id="4.5/odd-names",
@@ -405,6 +411,5 @@ ROWS: Final = (
     ),
 )
 """Not tested yet, and so in no row: times that cannot be set (4.3; civsync sets none but those of
-its own note that it is there), and a mounted disk that folds case or normal form (4.5; what
-such a disk takes for one is tested by its key alone).
+its own note that it is there).
 """

@@ -121,3 +121,22 @@ def test_only_what_has_the_size_of_a_locked_file_is_read() -> None:
 def test_what_stands_where_a_file_belongs_is_read_before_it_is_called_something_else() -> None:
     inventory: dict[SafePath, Sight] = {A: Regular(stamp("z")), X: holds("a"), B: Absent()}
     assert targets_to_read(Search(paths=[X]), WANTS, inventory) == [A]
+
+
+@pytest.mark.parametrize(
+    ("receipt", "expected"),
+    [
+        pytest.param(Receipt(root_id="x"), ["take loras/a"], id="nobody's"),
+        pytest.param(
+            Receipt(root_id="x", owned={A: owned_file(A, "a")}), ["ours loras/a"], id="civsync's"
+        ),
+    ],
+)
+def test_a_file_named_in_another_spelling_is_the_wanted_one_where_the_disk_says_so(
+    receipt: Receipt, expected: list[str]
+) -> None:
+    spelled = parse_path("loras/A")
+    search = Search(paths={spelled}, named={spelled})
+    inventory: dict[SafePath, Sight] = {A: holds("a"), B: Absent(), spelled: holds("a")}
+    fates = decide_adoption(search, WANTS, inventory, receipt, move=True)
+    assert [short(fate) for fate in fates] == expected
