@@ -5,9 +5,11 @@ CI job), so it gets a way of its own: digests of the documents, a stat of every 
 imported here at the top is all that the plainest of such runs loads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 from civsync.cli.documents import digest_at, digests_of_includes
 from civsync.cli.output import Output, count_text
@@ -22,6 +24,8 @@ from civsync.documents.settled import Settled
 if TYPE_CHECKING:
     from civsync.core.disk import Declared
 
+T = TypeVar("T")
+
 
 def find_in_step(
     settings: Settings, groups: GroupWishes, *, frozen: bool = False
@@ -35,17 +39,42 @@ def find_in_step(
     memo = read_memo(state_dir(), project.manifest)
     if memo is None or memo.manifest_sha256 != digest_at(project.manifest):
         return None
-    lock_sha256 = digest_at(project.lock)
-    if not frozen and (
-        lock_sha256 != memo.lock_sha256
-        or digests_of_includes(project, memo.includes) != memo.includes
-    ):
+    if not frozen and digests_of_includes(project, memo.includes) != memo.includes:
         return None
     place = find_root(settings, project, memo.root)
     declared = _declared(settings, place)
     root = open_root(place, state_dir=state_dir(), declared=declared)
     selection = str(groups.over(memo.default_groups))
-    return find_settled(root, lock_sha256, selection, state_dir=state_dir())
+    # A lock of 16 MB is hashed in the time in which a third of its files are looked at.
+    with _aside(lambda: digest_at(project.lock)) as digest:
+        settled = find_settled(root, selection, state_dir=state_dir())
+    lock_sha256 = digest()
+    if settled is None or settled.lock_sha256 != lock_sha256:
+        return None
+    return settled if frozen or lock_sha256 == memo.lock_sha256 else None
+
+
+@contextmanager
+def _aside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Do `work` in a thread beside the body; what is given returns or raises as it did."""
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+            failed.append(error)
+
+    def result() -> T:
+        if failed:
+            raise failed[0]
+        return done[0]
+
+    thread = Thread(target=run, name="aside", daemon=True)
+    thread.start()
+    yield result
+    thread.join()
 
 
 def _declared(settings: Settings, root: Path) -> Sequence["Declared"]:

@@ -28,18 +28,17 @@ _HAS_JUNCTIONS: Final = os.name == "nt"
 """Elsewhere the kind of a file tells a link."""
 
 
-def find_settled(
-    root: Root, lock_sha256: str, selection: str, *, state_dir: Path
-) -> Settled | None:
-    """Return what was noted, if all that this selection of this lock wants still is in place.
+def find_settled(root: Root, selection: str, *, state_dir: Path) -> Settled | None:
+    """Return what was noted, if all that this selection of the noted lock wants is in place.
 
-    None only means that somebody has to look closely, as always where directories of the
-    root lie on other disks. Writes nothing and never raises.
+    Whether it is the lock in question is for the caller to see. None only means that somebody
+    has to look closely, as always where directories of the root lie on other disks. Writes
+    nothing and never raises.
     """
     if has_annexes(root):
         return None
     settled = recall_settled(state_dir, root.beneath.root)
-    if settled is None or (settled.lock_sha256, settled.selection) != (lock_sha256, selection):
+    if settled is None or settled.selection != selection:
         return None
     try:
         in_place = receipt_sha256_of(root) == settled.receipt_sha256 and is_unchanged(

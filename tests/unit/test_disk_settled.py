@@ -46,9 +46,9 @@ class Tree:
         self.ledger.commit(self.receipt)
         note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=self.state)
 
-    def find(self, lock: str = LOCK, selection: str = PLAIN) -> Settled | None:
+    def find(self, selection: str = PLAIN) -> Settled | None:
         root = open_root(self.place, state_dir=self.state, plain=self.plain)
-        return find_settled(root, lock, selection, state_dir=self.state)
+        return find_settled(root, selection, state_dir=self.state)
 
 
 def _swap_directory_for_link(tree: Tree) -> None:
@@ -120,10 +120,7 @@ def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path, *, plain: 
     settled = Tree(tmp_path, plain=plain).find()
     assert settled is not None
     assert (settled.files, settled.unselected) == (2, LEFT_OUT)
-
-
-def test_another_lock_needs_a_closer_look(tmp_path: Path) -> None:
-    assert Tree(tmp_path).find("d" * 64) is None
+    assert settled.lock_sha256 == LOCK
 
 
 def test_another_selection_of_groups_needs_a_closer_look(tmp_path: Path) -> None:
@@ -144,7 +141,7 @@ def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None
     root = open_root(tmp_path / "models", state_dir=tmp_path / "state")
     state = tmp_path / "state"
     note_settled(root, LOCK, PLAIN, files=0, unselected=Unselected(), state_dir=state)
-    assert find_settled(root, LOCK, PLAIN, state_dir=state) is None
+    assert find_settled(root, PLAIN, state_dir=state) is None
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
@@ -157,7 +154,7 @@ def test_a_root_with_directories_on_other_disks_always_needs_a_closer_look(
     declared = (Declared(at=parse_path("big"), target=str(tmp_path / "big")),)
     root = open_root(tree.place, state_dir=tree.state, plain=plain, declared=declared)
     assert tree.find() is not None
-    assert find_settled(root, LOCK, PLAIN, state_dir=tree.state) is None
+    assert find_settled(root, PLAIN, state_dir=tree.state) is None
 
 
 def test_nothing_is_noted_of_a_root_with_directories_on_other_disks(tmp_path: Path) -> None:

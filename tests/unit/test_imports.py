@@ -4,6 +4,7 @@ The process says itself what it loaded, in its last moment.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -198,3 +199,21 @@ def test_a_changed_file_is_seen_by_the_very_next_run(synced: Project) -> None:
     assert "modified-file" in ran.err
     path.write_bytes(kept)
     assert synced.run("sync", "--offline").status == 0
+
+
+@pytest.mark.parametrize("mode", ["--frozen", "--locked"])
+def test_a_changed_lock_is_seen_by_the_very_next_run(synced: Project, mode: str) -> None:
+    lock = synced.folder / "civsync.lock"
+    kept = lock.read_bytes()
+    placed = next(iter(synced.files()))
+    # As long as before, with its old time: only its digest tells.
+    times = lock.stat().st_atime_ns, lock.stat().st_mtime_ns
+    lock.write_bytes(kept.replace(placed.encode(), placed.replace("one", "two").encode()))
+    os.utime(lock, ns=times)
+    ran = synced.run("sync", mode, "--offline", "--dry-run")
+    assert "nothing to do" not in ran.err
+    ran = synced.run("sync", mode, "-q")
+    assert ran.status != 0 or next(iter(synced.files())) != placed
+    lock.write_bytes(kept)
+    assert synced.run("sync", mode, "--offline").status == 0
+    assert next(iter(synced.files())) == placed
