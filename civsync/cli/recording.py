@@ -44,7 +44,7 @@ def record(context: Context, entries: Sequence[LockedEntry], recording: Recordin
     from civsync.cli.turns import in_turn
     from civsync.cli.wiring import open_disk, open_wire
     from civsync.engine.clock import SystemClock
-    from civsync.engine.receive import Network
+    from civsync.engine.network import Network
     from civsync.engine.unverified import record_hashes
 
     api_url = find_api_url(context.settings)

@@ -24,10 +24,13 @@ from civsync.core.plan import Fetch, Replace
 from civsync.decide.disposition import bare_name
 from civsync.decide.pieces import PieceTuning
 from civsync.engine.coming import Coming
+from civsync.engine.first_try import Tried
+from civsync.engine.hold import Hold, check_payload
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines, Single
+from civsync.engine.network import Network
 from civsync.engine.processor import Processor
-from civsync.engine.receive import Hold, Network, Receiver, Tried, check_payload
+from civsync.engine.receive import Receiver
 from civsync.engine.reception import Reception
 from civsync.ports import (
     Clock,

@@ -6,8 +6,6 @@ starts the count anew. What the bytes are is not: whoever asked for them judges 
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -15,8 +13,8 @@ import anyio
 from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, IntegrityError, WireError
-from civsync.core.events import FileProgress, FileRetrying
+from civsync.core.errors import CivsyncError, WireError
+from civsync.core.events import FileRetrying
 from civsync.core.limits import (
     FRESH_URLS,
     REDIRECTS,
@@ -26,53 +24,33 @@ from civsync.core.limits import (
 )
 from civsync.core.lock import LockedFile
 from civsync.core.wire import SignedUrl
-from civsync.decide.formats import HEAD_BYTES, check_format
 from civsync.decide.pieces import Lease
 from civsync.decide.retry import GiveUp, decide
 from civsync.decide.transfer import Drop, Follow
 from civsync.engine.crew import Crew
+from civsync.engine.first_try import FirstTry, Tried
 from civsync.engine.hosts import Hosts
 from civsync.engine.lines import Lines
+from civsync.engine.network import (
+    DOWNLOAD_ROUTE,
+    Network,
+    ended_early,
+    progress_of,
+    too_many_redirects,
+)
 from civsync.engine.reception import (
     Conversation,
     Glance,
     Reception,
     StartOverError,
-    cannot_go_on,
 )
-from civsync.ports import Clock, Errand, Part, Parts, Reporter, Source, Transport
+from civsync.ports import Errand
 
 G = TypeVar("G", bound=Glance)
-
-PROGRESS_EVERY_S = 0.1
-"""Least time between two progress events of one file."""
 
 MALFORMED_RANGES = 2
 """Unusable answers to a Range request in a row after which the part is dropped: a server that
 cannot go on from there would otherwise keep the file from ever being finished."""
-
-_DOWNLOAD_ROUTE = "the download route"
-"""What the API's side of downloads goes by among the hosts of a run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """Everything that receiving needs of the world, but for the disk."""
-
-    source: Source
-    transport: Transport
-    clock: Clock
-    report: Reporter
-    offline: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """A first try that failed: at which address, if at any, why, and with how much before."""
-
-    url: SignedUrl | None
-    error: WireError
-    held: int
 
 
 class Receiver:
@@ -88,6 +66,7 @@ class Receiver:
         self._threads = threads
         self._lines = lines or Lines(network.clock)
         self._hosts = Hosts(network.clock, network.report)
+        self._first = FirstTry(network, self._hosts)
         self._admission = anyio.Lock()
         self._admitted: CivsyncError | bool = False
 
@@ -98,17 +77,9 @@ class Receiver:
         or `receive` goes on, which also says how a try ends that failed. Raises CivsyncError
         where no try could help.
         """
-        held = reception.part.done.total
-        if self._admitted is not True or held == file.size:
+        if self._admitted is not True or reception.part.done.total == file.size:
             return None
-        url: SignedUrl | None = None
-        try:
-            url = self._locate_now(file, errand)
-            if url is not None:
-                self._pour_now(url, file, reception, errand)
-        except WireError as error:
-            return Tried(url=url, error=error, held=held)
-        return None
+        return self._first.receive(file, reception, errand)
 
     async def receive(
         self,
@@ -129,7 +100,7 @@ class Receiver:
         """
         part, tag = reception.part, etag or ""
         url: SignedUrl | None = None
-        progress = self._progress(file)
+        progress = progress_of(file, self._net)
 
         def begin(address: str, lease: Lease) -> Conversation:
             return Conversation(file, address, lease, reception, progress, etag=tag)
@@ -210,55 +181,10 @@ class Receiver:
                     await crew.start_over()
 
     async def _locate(self, file: LockedFile, refused: SignedUrl | None) -> SignedUrl:
-        await self._hosts.admit(_DOWNLOAD_ROUTE)
+        await self._hosts.admit(DOWNLOAD_ROUTE)
         # What it refuses is often one file, for a reason of its own.
-        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False, whole_host=False):
+        with self._hosts.watched(DOWNLOAD_ROUTE, lambda: False, whole_host=False):
             return await self._net.source.locate(file, refused=refused)
-
-    def _locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
-        if not self._hosts.admit_now(_DOWNLOAD_ROUTE, errand.rest):
-            return None
-        with self._hosts.watched(_DOWNLOAD_ROUTE, lambda: False, whole_host=False):
-            return self._net.source.locate_now(file, errand)
-
-    def _pour_now(
-        self, url: SignedUrl, file: LockedFile, reception: Reception, errand: Errand
-    ) -> None:
-        """Do what `_pour` does with all that is missing, in this thread; nothing at a busy host."""
-        lease = reception.pieces.take(reception.part.done)
-        if lease is None:
-            return
-        try:
-            self._converse_now(url, file, lease, reception, errand)
-        finally:
-            reception.pieces.give_back(lease)
-
-    def _converse_now(
-        self,
-        url: SignedUrl,
-        file: LockedFile,
-        lease: Lease,
-        reception: Reception,
-        errand: Errand,
-    ) -> None:
-        address, progress = url.url, self._progress(file)
-        for _ in range(REDIRECTS + 1):
-            host = urlsplit(address).netloc
-            if not self._hosts.admit_now(host, errand.rest):
-                return
-            talk = Conversation(file, address, lease, reception, progress)
-            with self._hosts.watched(host, lambda: lease.at > lease.start):
-                errand.get(address, talk.headers(), talk.on_head)
-            match talk.verdict:
-                case Follow(location=address):
-                    continue
-                case Drop():
-                    reception.restart()
-                    raise cannot_go_on()
-            if lease.left:
-                raise _ended_early(file)
-            return
-        raise _too_many_redirects(file)
 
     async def _admit(self, file: LockedFile) -> None:
         """Make sure, once in a run, that the network may be used and that the API key is good.
@@ -303,7 +229,7 @@ class Receiver:
         if isinstance(ended.verdict, Drop):
             raise StartOverError
         if lease.left:
-            raise _ended_early(file)
+            raise ended_early(file)
 
     async def _converse(
         self,
@@ -328,77 +254,7 @@ class Receiver:
             if not isinstance(conversation.verdict, Follow):
                 return conversation
             address = conversation.verdict.location
-        raise _too_many_redirects(file)
-
-    def _progress(self, file: LockedFile) -> Callable[[int], None]:
-        last = 0.0
-
-        def tell(held: int) -> None:
-            nonlocal last
-            now = self._net.clock.monotonic()
-            if now - last >= PROGRESS_EVERY_S or held == file.size:
-                last = now
-                self._net.report(FileProgress(path=file.path, size=file.size, held=held))
-
-        return tell
-
-
-class Hold:
-    """Holds a part, and lets go of it also when cancelled. Raises what claiming raises."""
-
-    def __init__(
-        self,
-        claim: Callable[[], AbstractContextManager[Part]],
-        threads: anyio.CapacityLimiter,
-    ) -> None:
-        self._make = claim
-        self._threads = threads
-        self._claim: AbstractContextManager[Part] | None = None
-
-    async def __aenter__(self) -> Part:
-        return await run_sync(self.take, limiter=self._threads)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.let_go()
-
-    async def let_go(self) -> None:
-        """Release the part, also when cancelled."""
-        if self._claim is not None:
-            with anyio.CancelScope(shield=True):
-                await run_sync(self.release, limiter=self._threads)
-
-    def take(self) -> Part:
-        """Claim the part. Blocks."""
-        claim = self._make()
-        part = claim.__enter__()
-        self._claim = claim
-        return part
-
-    def release(self) -> None:
-        """Let go of the part, if that was not done yet. Blocks."""
-        claim, self._claim = self._claim, None
-        if claim is not None:
-            claim.__exit__(None, None, None)
-
-
-def check_payload(file: LockedFile, part: Part, parts: Parts) -> None:
-    """Refuse a whole part whose first bytes are not what its name promises. Blocks.
-
-    It goes to quarantine. Raises IntegrityError not-a-model, format-mismatch.
-    """
-    try:
-        check_format(file.name, file.format, part.head(HEAD_BYTES), file.size)
-    except IntegrityError:
-        parts.quarantine(part, "wrong format")
-        raise
-
-
-def _ended_early(file: LockedFile) -> WireError:
-    return WireError(Code.CONNECTION_LOST, "the body ended too early", subject=file.path)
-
-
-def _too_many_redirects(file: LockedFile) -> WireError:
-    return WireError(Code.BAD_REDIRECT, "too many redirects", subject=file.path)
+        raise too_many_redirects(file)
 
 
 def _held(crew: Crew | None) -> int:

@@ -19,7 +19,9 @@ from civsync.core.events import FileDone, FileFailed, FileStarted, Recording
 from civsync.core.limits import DEFAULT_JOBS, SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.decide.unhashed import unhashed_files, with_hashes
-from civsync.engine.receive import Hold, Network, Receiver, check_payload
+from civsync.engine.hold import Hold, check_payload
+from civsync.engine.network import Network
+from civsync.engine.receive import Receiver
 from civsync.engine.reception import Reception, ReplacedError
 from civsync.engine.run import STOPS_ALL
 from civsync.ports import BlindParts, Part, Parts

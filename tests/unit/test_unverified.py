@@ -13,7 +13,7 @@ from civsync.core.events import Event, FileDone, FileStarted, Recording
 from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedEntry
 from civsync.demo.faults import Answer, Cut, IgnoreRange
-from civsync.engine.receive import Network
+from civsync.engine.network import Network
 from civsync.engine.unverified import Recorded, record_hashes
 from support.factories import remote_file, remote_model, remote_version
 from support.fake_clock import FakeClock
