@@ -223,6 +223,31 @@ def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop, 
     assert shop.tree == before
 
 
+@pytest.mark.fault("4.8/foreign", "same content")
+def test_the_users_own_copy_that_came_first_stays_the_users(shop: Shop) -> None:
+    (model,) = shop.offer(300 * KIB)
+    shop.locked(model)
+    release = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(release), origin="storage"))
+    with shop.project.start("sync", "--json", "--frozen") as running:
+        shop.served.wait_until_asked(origin="storage")
+        place = shop.project.root / "loras/m0.safetensors"
+        place.parent.mkdir()
+        place.write_bytes(read(only_file(model).body))
+        release.set()
+        out, said = running.communicate(timeout=30)
+    assert out, said
+    end = json.loads(out.splitlines()[-1])
+    assert [each["error"]["code"] for each in end["failed"]] == ["foreign-file"]
+    before = shop.tree
+    assert shop.sync("--frozen").status == 0
+    receipt = json.loads((shop.control / "receipt.json").read_text())
+    assert (receipt["owned"], list(receipt["known"])) == ([], ["loras/m0.safetensors"])
+    shop.want()
+    assert shop.sync("--allow-prune", "all").done == {}
+    assert shop.tree == before
+
+
 @pytest.mark.fault("4.4/user-meanwhile", "opened")
 def test_who_has_a_file_open_goes_on_reading_it_while_another_takes_its_name(shop: Shop) -> None:
     (model, _) = shop.stocked(40 * KIB, KIB)
