@@ -27,6 +27,23 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield opened
 
 
+@pytest.mark.parametrize("name", ["lock", "notes.jsonl"])
+def test_nothing_is_written_through_a_second_name_of_a_file_of_civsyncs_own(
+    shop: Shop, name: str
+) -> None:
+    """As a backup made of hard links has, or whoever put somebody's file there."""
+    shop.stocked(KIB)
+    (model,) = shop.offer(2 * KIB)
+    shop.want(model)
+    mine = shop.project.folder / "mine.txt"
+    mine.write_bytes(b"my own words")
+    (shop.control / name).unlink(missing_ok=True)
+    os.link(mine, shop.control / name)
+    assert shop.sync("--allow-prune", "all").done == {"fetched": 1, "retired": 1}
+    assert mine.read_bytes() == b"my own words"
+    assert shop.sync().done == {}
+
+
 # --- the right disk --------------------------------------------------------------------
 
 
