@@ -39,7 +39,7 @@ def report_status(context: Context, groups: GroupWishes, *, exit_code: bool) -> 
     if world is None:
         with choose_display(output) as display:
             world = look(chosen.lock, disk.store, disk.ledger, display, left_out=chosen.left_out)
-        disk.remember(world.receipt)
+        disk.remember(world)
     found = compare(world.plan, world.inventory, world.receipt)
     changes = [each for each in found if each.by_hand]
     pending = bool(goal.lines or world.plan.pending or world.plan.blocked)

@@ -17,6 +17,7 @@ from civsync.cli.progress import choose_display, event_document
 from civsync.cli.settings import find_link_mode, state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import ExitCode
+from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
 from civsync.core.groups import GroupWishes, Selection
@@ -200,7 +201,7 @@ def _is_settled(world: World, aim: Aim) -> bool:
 
 
 def _tell_settled(context: Context, aim: Aim, world: World, wishes: Wishes) -> int:
-    _note(aim, wishes)
+    _note(aim, wishes, world.receipt)
     files = len(world.plan.actions) - len(world.plan.protected)
     return tell_in_step(context.output, files, world.plan.unselected)
 
@@ -237,13 +238,13 @@ def _act(context: Context, aim: Aim, wishes: Wishes, witness: "Witness | None" =
         context.output.talk("interrupted; what was received is kept: run again to go on")
         return ending.status
     if ending.exit == ExitCode.OK:
-        _note(aim, wishes)
+        _note(aim, wishes, ending.receipt)
     seconds = time.monotonic() - began
     return tell_outcome(context.output, ending, aim.chosen.left_out.files, seconds)
 
 
-def _note(aim: Aim, wishes: Wishes) -> None:
-    """Note that planning again would find nothing to do, so that the next run need not.
+def _note(aim: Aim, wishes: Wishes, receipt: Receipt) -> None:
+    """Note that planning again from `receipt` would find nothing to do, so that nobody need.
 
     Without pruning something may be left to retire.
     """
@@ -252,6 +253,7 @@ def _note(aim: Aim, wishes: Wishes) -> None:
             aim.disk.root,
             aim.goal.lock_sha256,
             str(aim.selection),
+            receipt=receipt,
             files=len({file.path for _, file in aim.chosen.lock.files()}),
             unselected=aim.chosen.left_out.files,
             state_dir=state_dir(),

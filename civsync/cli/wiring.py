@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from civsync.core.secrets import Token
     from civsync.disk.elsewhere import Elsewhere
     from civsync.disk.known_files import KnownFiles
+    from civsync.engine.world import World
     from civsync.ports import Reporter
     from civsync.sources.civitai import CivitaiSource
     from civsync.wire.transport import HttpTransport
@@ -41,15 +42,17 @@ class Disk:
     ledger: DiskLedger
     trash: DiskTrashCan
 
-    def remember(self, receipt: Receipt) -> None:
+    def remember(self, world: "World") -> None:
         """Write down what was learned of contents, if that is possible without waiting.
 
-        Only a short cut for the next look: a busy or read-only root is no failure.
+        Only a short cut for the next look: a busy or read-only root is no failure. The look
+        did not hold the root, so what another command wrote meanwhile stands instead.
         """
         if not self.root.root_id:
             return
         with contextlib.suppress(CivsyncError), hold_root(self.root, command="civsync status"):
-            self.ledger.commit(receipt)
+            if self.ledger.read() == world.before:
+                self.ledger.commit(world.receipt)
 
 
 def note_known_files(disk: Disk, receipt: Receipt) -> None:

@@ -184,6 +184,9 @@ PART_DAYS: Final = 14
 INDEX_PATIENCE_S: Final = 1.0
 """How long the index of known files is waited for; a run is right without it."""
 
+INDEX_VALUE_BYTES: Final = 1 * MIB
+"""The longest path or hash in the index; what civsync writes has a few thousand at most."""
+
 INDEX_PLACES: Final = 8
 """Places of one content that are tried: more of them hold the same bytes, or are all stale."""
 

@@ -6,6 +6,7 @@ and the root remembers which of its directories have one, so that a disk that is
 or a declaration that was forgotten, is never taken for a directory that somebody emptied.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -19,7 +20,7 @@ from civsync.core.errors import SafetyError
 from civsync.core.limits import MIB
 from civsync.disk.annex import Annex, unusable
 from civsync.disk.beneath import ANNEXES, OWN_FOLDER, ROOT_MARKER, Beneath
-from civsync.disk.durable import prove_writable, write_whole
+from civsync.disk.durable import place_new, prove_writable, write_whole
 from civsync.disk.faults import faults_of, shown, translate
 from civsync.disk.folder import Folder, is_link
 from civsync.documents.record import (
@@ -100,13 +101,14 @@ def check_annexes(beneath: Beneath, root_id: str | None, *, accept_new: bool) ->
                 data={"root": shown(beneath.place(at))},
             )
         if marker is not None and (marker.root_id, marker.at) != (root_id, at):
-            raise unusable(at, "belongs to another root, or to another directory of this one")
+            raise _of_another(at)
 
 
-def establish_annexes(beneath: Beneath, root_id: str) -> None:
+def establish_annexes(beneath: Beneath, root_id: str, *, accept_new: bool) -> None:
     """Give each annex its marker, prove it writable, and remember which there are.
 
-    Raises DiskError read-only, no-space; SafetyError as `check_annexes`.
+    One that another root gave its own since `check_annexes` is refused as there. Raises
+    DiskError read-only, no-space; SafetyError as `check_annexes`.
     """
     annexes = beneath.homes[1:]
     for at in annexes:
@@ -117,10 +119,15 @@ def establish_annexes(beneath: Beneath, root_id: str) -> None:
             faults_of("write", f"{control}/{_MARKER}"),
             beneath.folder(control, make=True) as folder,
         ):
+            data = _written(_MARKER_SCHEMA, root_id=root_id, at=at)
             if known:
                 prove_writable(folder)
+            elif accept_new:
+                write_whole(folder, _MARKER, data)
             else:
-                write_whole(folder, _MARKER, _written(_MARKER_SCHEMA, root_id=root_id, at=at))
+                _mark(folder, data)
+                if _marker_of(beneath, at) != marker:
+                    raise _of_another(at)
     if set(_recorded(beneath)) != set(annexes):
         record = _written(_RECORD_SCHEMA, directories=sorted(annexes))
         with (
@@ -194,6 +201,23 @@ def _mount_of(fd: int) -> str | None:
 
 def _is_within(path: str, above: str) -> bool:
     return path == above or path.startswith(above.rstrip(os.sep) + os.sep)
+
+
+def _of_another(at: str) -> SafetyError:
+    return unusable(at, "belongs to another root, or to another directory of this one")
+
+
+def _mark(folder: Folder, data: bytes) -> None:
+    """Make the marker, unless there is one by now. Raises OSError."""
+    temporary = f".{_MARKER}.{os.urandom(6).hex()}.tmp"
+    write_whole(folder, temporary, data)
+    try:
+        place_new(folder, temporary, folder, _MARKER)
+    except FileExistsError:
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            folder.unlink(temporary)
 
 
 def _marker_of(beneath: Beneath, at: str) -> _Marker | None:

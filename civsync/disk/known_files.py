@@ -2,7 +2,8 @@
 
 It is a small SQLite file in the user's state directory. Every row is checked against the
 disk before it is used and the bytes are hashed after it, so a wrong row costs time only.
-What is damaged is thrown away and filled again from the receipts of the known roots; what
+What is damaged, or a link, or holds anything that civsync does not make (views and triggers
+are programs), is thrown away and filled again from the receipts of the known roots; what
 cannot be opened, or is busy for too long, is done without. Nothing here raises.
 """
 
@@ -10,6 +11,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +19,12 @@ from typing import Final, TypeVar
 
 from civsync.core.disk import Known, Owned, Receipt, Stamp
 from civsync.core.errors import CivsyncError
-from civsync.core.limits import INDEX_PATIENCE_S, INDEX_PLACES, LOCK_BYTES
+from civsync.core.limits import (
+    INDEX_PATIENCE_S,
+    INDEX_PLACES,
+    INDEX_VALUE_BYTES,
+    LOCK_BYTES,
+)
 from civsync.core.link_mode import KnownFile
 from civsync.core.names import SafePath, UnsafePathError, parse_path
 from civsync.disk.beneath import Beneath
@@ -34,6 +41,8 @@ _MAKE_FILES: Final = (
     " sha256 TEXT NOT NULL, stamp TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID"
 )
 _MAKE_INDEX: Final = "CREATE INDEX by_content ON files (sha256)"
+_SCHEMA: Final = {("files", _MAKE_FILES), ("by_content", _MAKE_INDEX)}
+_READ_SCHEMA: Final = "SELECT name, sql FROM sqlite_master"
 _SET_VERSION: Final = f"PRAGMA user_version = {_VERSION}"
 _FIND: Final = "SELECT root, root_id, path, sha256, stamp FROM files WHERE sha256 IN "
 _ADD: Final = "INSERT OR REPLACE INTO files (root, root_id, path, sha256, stamp) VALUES (?,?,?,?,?)"
@@ -100,14 +109,24 @@ class KnownFiles:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         os.makedirs(self._state_dir, mode=0o700, exist_ok=True)
+        self._require_file()
         connection = sqlite3.connect(self._place, timeout=INDEX_PATIENCE_S, isolation_level=None)
         with closing(connection):
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, INDEX_VALUE_BYTES)
             # What a power cut leaves here is found damaged or found wrong, and made anew.
             connection.execute("PRAGMA synchronous = OFF")
             if _version(connection) != _VERSION:
                 with _transaction(connection):
                     self._make(connection)
+            if set(connection.execute(_READ_SCHEMA)) != _SCHEMA:
+                raise sqlite3.DatabaseError("it holds what civsync does not make")
             yield connection
+
+    def _require_file(self) -> None:
+        """Raise DatabaseError for what is there and no file: a link may lead to another's."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.lstat(self._place).st_mode):
+                raise sqlite3.DatabaseError("it is no regular file")
 
     def _make(self, connection: sqlite3.Connection) -> None:
         version = _version(connection)

@@ -249,6 +249,10 @@ def _require_damage(error: SafetyError | DiskError) -> None:
 
 def _open_notes(folder: Folder) -> int:
     """Open the journal behind its last whole line."""
+    there = folder.find(NOTES)
+    if there is not None and there.st_nlink > 1:
+        # A second name (in a backup made of hard links, say) is not to see what follows.
+        write_whole(folder, NOTES, folder.read(NOTES, LOCK_BYTES))
     fd = folder.open(NOTES, os.O_RDWR | os.O_CREAT)
     try:
         folder.sync()

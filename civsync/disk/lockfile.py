@@ -66,7 +66,8 @@ def hold_root(
             honest = locked and not locks_lie(folder, _LOCK)
             if not honest:
                 _wait_to_be_alone(held, folder, me, queue)
-        if locked:
+        # A file with a second name is somebody else's, too: its content is left alone.
+        if locked and os.fstat(fd).st_nlink == 1:
             held.callback(_clear, fd)
             _note(fd, me)
         yield honest

@@ -32,7 +32,9 @@ _TOUCHED_S: Final = 20.0
 """How often a file is touched while its process works."""
 
 _FORGOTTEN_S: Final = 180.0
-"""How much older than one made just now a file of another host is that does not count."""
+"""How far from that of one made just now the time of a file of another host is that does not
+count. One in the future is of a clock that was put back since: nobody touches it again.
+"""
 
 _BEGAN: Final = 19
 """Which word of `/proc/PID/stat` behind the name is the start of the process (proc(5))."""
@@ -121,7 +123,7 @@ def _other(folder: Folder, mine: str) -> str | None:
             pid = int(found["pid"])
             lives = is_alive(pid) and found["began"] == str(_began(pid))
         else:
-            lives = made - status.st_mtime < _FORGOTTEN_S
+            lives = abs(made - status.st_mtime) < _FORGOTTEN_S
         if lives:
             return name
         _go(folder, name)

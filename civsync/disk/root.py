@@ -43,10 +43,13 @@ class Root:
     that is not mounted the next time cannot be told from a new root.
     """
 
-    def __init__(self, beneath: Beneath, state_dir: Path, root_id: str | None) -> None:
+    def __init__(
+        self, beneath: Beneath, state_dir: Path, root_id: str | None, *, accept_new: bool = False
+    ) -> None:
         self.beneath = beneath
         self._state_dir = state_dir
         self._root_id = root_id
+        self._accept_new = accept_new
         self.remembered = True
 
     @property
@@ -81,7 +84,7 @@ class Root:
         if _may_have_annexes(self.beneath):
             from civsync.disk.annexes import establish_annexes  # noqa: PLC0415 - few roots have any
 
-            establish_annexes(self.beneath, self._root_id)
+            establish_annexes(self.beneath, self._root_id, accept_new=self._accept_new)
         if recall_root(self._state_dir, self.beneath.root) != self._root_id:
             self.remembered = remember_root(self._state_dir, self.beneath.root, self._root_id)
         return self._root_id
@@ -124,7 +127,7 @@ def open_root(
         from civsync.disk.annexes import check_annexes  # noqa: PLC0415 - few roots have any
 
         check_annexes(beneath, found, accept_new=accept_new)
-    return Root(beneath, state_dir, found)
+    return Root(beneath, state_dir, found, accept_new=accept_new)
 
 
 def _refuse_files(root: str) -> None:

@@ -6,6 +6,7 @@ Only a short cut: what cannot be noted costs the next run a look.
 import hashlib
 from pathlib import Path
 
+from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import CivsyncError
 from civsync.core.groups import Unselected
 from civsync.core.limits import LOCK_BYTES
@@ -13,7 +14,7 @@ from civsync.core.names import SafePath
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.settled import has_annexes
 from civsync.disk.state import remember_settled
-from civsync.documents.receipt import read_stamps
+from civsync.documents.receipt import read_receipt
 from civsync.documents.settled import Settled, Stamped
 
 
@@ -22,26 +23,31 @@ def note_settled(
     lock_sha256: str,
     selection: str,
     *,
+    receipt: Receipt,
     files: int,
     unselected: Unselected,
     state_dir: Path,
 ) -> None:
     """Note that a plan for this selection of this lock, with pruning, had nothing to do.
 
-    It wants so many `files`. Nothing is noted of a root with annexes. Never raises.
+    It wants so many `files`, and was made from `receipt`: where another command wrote another
+    one since, nothing is known. Nothing is noted of a root with annexes. Never raises.
     """
     if has_annexes(root):
         return
     try:
-        receipt = _receipt_of(root)
-        if receipt is None:
+        text = _receipt_of(root)
+        if text is None:
             return
-        stamped = _stamped(receipt)
+        found = read_receipt(text, RECEIPT)
+        if (found.owned, found.known) != (receipt.owned, receipt.known):
+            return
+        stamped = _stamped(found)
     except (OSError, CivsyncError):
         return
     settled = Settled(
         lock_sha256=lock_sha256,
-        receipt_sha256=hashlib.sha256(receipt).hexdigest(),
+        receipt_sha256=hashlib.sha256(text).hexdigest(),
         selection=selection,
         files=files,
         unselected=unselected,
@@ -56,9 +62,10 @@ def _receipt_of(root: Root) -> bytes | None:
         return folder.read(RECEIPT, LOCK_BYTES) if folder.find(NOTES) is None else None
 
 
-def _stamped(receipt: bytes) -> Stamped:
-    """Return what is to be looked at, folders from the root on. Raises SafetyError."""
-    stamps = read_stamps(receipt)
+def _stamped(receipt: Receipt) -> Stamped:
+    """Return what is to be looked at, folders from the root on."""
+    notes: dict[SafePath, Known | Owned] = {**receipt.known, **receipt.owned}
+    stamps = {path: each.stamp for path, each in notes.items()}
     return Stamped(
         folders=sorted({folder for path in stamps for folder in _folders(path)}),
         paths=list(stamps),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, assert_never
 
 from civsync.core.codes import Code
-from civsync.core.disk import Known, Owned, Receipt, Stamp
+from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import SafetyError
 from civsync.core.names import SafePath, UnsafePathError, parse_path
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
@@ -66,25 +66,6 @@ class _Document:
     known: Mapping[SafePath, Known]
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnedStamp:
-    path: SafePath
-    stamp: Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class _KnownStamp:
-    stamp: Stamp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stamps:
-    """A receipt of which only the stamps are read."""
-
-    owned: tuple[_OwnedStamp, ...]
-    known: Mapping[SafePath, _KnownStamp]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
     note: Literal["intend", "placed", "released"]
@@ -125,20 +106,6 @@ def read_receipt(data: bytes, name: str) -> Receipt:
     for path, known in document.known.items():
         _check(path, known.sha256, name)
     return Receipt(root_id=document.root_id, owned=owned, known=document.known)
-
-
-def read_stamps(data: bytes) -> dict[SafePath, Stamp]:
-    """Return the stamps alone of a text that `read_receipt` took before: much less to make.
-
-    Raises SafetyError state-damaged.
-    """
-    try:
-        document = decode(data, _Stamps)
-    except CodecError as error:
-        _explain(data, "the receipt", error)
-    stamps = {path: each.stamp for path, each in document.known.items()}
-    stamps.update((each.path, each.stamp) for each in document.owned)
-    return stamps
 
 
 def write_note(note: Note) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
 from civsync.core.codes import Code
 from civsync.core.disk import Inventory, Known, Owned, Receipt, Regular, Sight, Stamp
-from civsync.core.errors import CivsyncError, DiskError
+from civsync.core.errors import CivsyncError, DiskError, SafetyError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.decide.adopt import Search, decide_adoption, targets_to_read, worth_reading
@@ -111,7 +111,13 @@ def _bring(fate: Bring, appraisal: Appraisal, store: Store, ledger: Ledger) -> O
     before = appraisal.receipt.owned.get(fate.source) or appraisal.receipt.owned.get(fate.want.path)
     mine = fate.want.placed(fate.stamp, _blake3_of(fate.source, appraisal), before)
     ledger.intend(mine)
-    stamp = store.move(fate.source, mine.path, expected=fate.stamp, sha256=mine.sha256)
+    try:
+        stamp = store.move(fate.source, mine.path, expected=fate.stamp, sha256=mine.sha256)
+    except SafetyError as error:
+        if error.code is Code.FOREIGN_FILE and mine.path not in appraisal.receipt.owned:
+            # What is in the way there is not ours, even if its bytes are the intended ones.
+            ledger.released(mine.path)
+        raise
     mine = replace(mine, stamp=stamp)
     ledger.placed(mine)
     return mine

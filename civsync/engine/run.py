@@ -4,10 +4,9 @@ A failed item never stops the others (unless asked to); what leaves the tree lea
 and only if nothing failed before, so that an interrupted upgrade keeps the old file.
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, assert_never
 
@@ -139,7 +138,7 @@ class _Run:
             work=Work(
                 fetch=self._fetch,
                 drop=self._drop,
-                failed=self._fail,
+                failed=self._give_up,
                 must_stop=self._must_stop,
                 limit=outside.transport.limit,
                 report=outside.report,
@@ -290,7 +289,7 @@ class _Run:
         if not now:
             return
         old = [path for path in self._owned if now.get(collision_key(path), path) != path]
-        with contextlib.suppress(CivsyncError):
+        with suppress(CivsyncError):
             for path, sight in (self._out.store.survey(old) if old else {}).items():
                 there = self._owned[now[collision_key(path)]]
                 if isinstance(sight, Regular) and sight.stamp == there.stamp:
@@ -372,12 +371,20 @@ class _Run:
         try:
             await work(action)
         except CivsyncError as error:
-            self._fail(path, error)
+            self._give_up(path, error)
 
     def _finish(self, how: str, path: SafePath, size: int, received: int = 0) -> None:
         self._finished.add(path)
         self._done.append(how)
         self._out.report(FileDone(path=path, how=how, size=size, received=received))
+
+    def _give_up(self, path: SafePath, error: CivsyncError) -> None:
+        """Take note that something failed that was begun, and may have left an intent."""
+        if error.code is Code.FOREIGN_FILE and path not in self._owned:
+            # What is in the way there is not ours, even if its bytes are the intended ones.
+            with suppress(CivsyncError):
+                self._out.ledger.released(path)
+        self._fail(path, error)
 
     def _fail(self, path: SafePath, error: CivsyncError) -> None:
         self._failures[path] = error

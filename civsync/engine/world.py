@@ -38,10 +38,11 @@ class World:
     """One look at a root.
 
     `receipt` has worked into it what this look learned of contents, and what is protected;
-    `learned` says whether that is anything new, worth writing down. `unread` are the files
-    that could not be read, whatever is remembered of them.
+    `learned` says whether that is anything new, worth writing down. `before` is the receipt as
+    it was read. `unread` are the files that could not be read, whatever is remembered of them.
     """
 
+    before: Receipt
     receipt: Receipt
     inventory: Inventory
     plan: Plan
@@ -111,6 +112,7 @@ def conclude(
     read = replace(receipt, owned=owned, known=known)
     told = with_protection(read, lock, left_out, allowance.unprotect if allowance else ())
     return World(
+        before=receipt,
         receipt=told,
         inventory=complete,
         plan=make_plan(lock, complete, told, allowance, left_out),

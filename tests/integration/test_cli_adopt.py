@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from civsync.core.adoption import Leave
+from civsync.core.names import parse_path
+from civsync.decide.adopt import Search
 from civsync.demo.artifacts import safetensors
 from civsync.demo.bodies import read
 from civsync.demo.registry import Model
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.lockfile import hold_root
 from civsync.disk.root import open_root
+from civsync.disk.store import DiskStore
+from civsync.documents.lock import read_lock
+from civsync.engine.adopting import appraise, take_over
 from support.cli import Ran
 from support.published import faults
 from support.shop import DOWNLOADS, Shop, edit_lock, listing, only_file, open_shop
@@ -381,6 +387,26 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(shop: Shop) -> None:
     real = adopt(shop, "--all", "--move")
     assert told.json == {**real.json, "dry_run": True}
     assert adopted(real) == {"loras/m0.safetensors": None, "loras/m1.safetensors": "x.safetensors"}
+
+
+def test_a_file_that_was_put_in_the_way_at_the_last_moment_stays_the_users(shop: Shop) -> None:
+    """Even one with the wanted bytes, and also in the eyes of the next command."""
+    (one,) = shop.offer(KIB)
+    shop.stocked(KIB)
+    shop.locked(one)
+    old = parse_path("old.safetensors")
+    put(shop, old, body(one))
+    state = Path(shop.project.environment["XDG_STATE_HOME"]) / "civsync"
+    root = open_root(shop.project.root, state_dir=state)
+    store, ledger = DiskStore(root), DiskLedger(root)
+    lock = read_lock(shop.project.lock.read_bytes(), name="civsync.lock")
+    before = owned(shop)
+    appraisal = appraise(
+        Search(paths=[old]), lock, store, ledger, lambda _: None, jobs=1, move=True
+    )
+    put(shop, "loras/m0.safetensors", body(one))
+    assert [type(fate) for fate in take_over(appraisal, store, ledger).fates] == [Leave]
+    assert owned(shop) == before
 
 
 def test_a_root_that_somebody_holds_is_not_touched(shop: Shop) -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from civsync.cli.settings import Settings
+from civsync.cli.wiring import open_disk
 from civsync.demo.served import Served, serve
 from civsync.demo.world import demo_registry
+from civsync.documents.lock import read_lock
+from civsync.engine.world import look
 from support.cli import Project
 from support.published import faults
 
@@ -241,3 +245,29 @@ def test_a_file_put_right_by_hand_is_told_as_that(project: Project) -> None:
     assert (file["path"], file["changed_by_hand"], file["next"]) == (STYLE, "modified", "keep")
     assert file["on_disk"]["sha256"] == file["wanted"]["sha256"] == digest
     assert "the next sync keeps it: it is what the lock wants" in project.call("status").out
+
+
+def test_a_long_look_takes_back_nothing_that_a_sync_did_meanwhile(
+    project: Project, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look does not hold the root while it reads, so what it read a receipt for is old then."""
+    os.utime(project.root / STYLE)
+    monkeypatch.setenv("XDG_STATE_HOME", project.environment["XDG_STATE_HOME"])
+    disk = open_disk(project.root, Settings())
+    lock = read_lock(project.lock.read_bytes(), name="civsync.lock")
+    world = look(lock, disk.store, disk.ledger, lambda _: None)
+    assert world.learned
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {THEATRE}", f"{{model: {GRAVEL}, allow_pickle: true}}")
+    assert project.call("sync", "--allow-prune", "all").status == 0
+    receipt = disk.ledger.read()
+    disk.remember(world)
+    assert disk.ledger.read() == receipt
+    assert (GARDEN in receipt.owned, len(receipt.owned)) == (False, 2)
+
+
+def test_what_a_look_learned_is_written_down_where_nobody_came_between(project: Project) -> None:
+    os.utime(project.root / STYLE)
+    before = (project.root / ".civsync/receipt.json").read_bytes()
+    assert project.call("status").status == 0
+    assert (project.root / ".civsync/receipt.json").read_bytes() != before

@@ -27,6 +27,23 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield opened
 
 
+@pytest.mark.parametrize("name", ["lock", "notes.jsonl"])
+def test_nothing_is_written_through_a_second_name_of_a_file_of_civsyncs_own(
+    shop: Shop, name: str
+) -> None:
+    """As a backup made of hard links has, or whoever put somebody's file there."""
+    shop.stocked(KIB)
+    (model,) = shop.offer(2 * KIB)
+    shop.want(model)
+    mine = shop.project.folder / "mine.txt"
+    mine.write_bytes(b"my own words")
+    (shop.control / name).unlink(missing_ok=True)
+    os.link(mine, shop.control / name)
+    assert shop.sync("--allow-prune", "all").done == {"fetched": 1, "retired": 1}
+    assert mine.read_bytes() == b"my own words"
+    assert shop.sync().done == {}
+
+
 # --- the right disk --------------------------------------------------------------------
 
 
@@ -220,6 +237,31 @@ def test_a_file_changed_while_its_replacement_arrives_is_left_alone(shop: Shop, 
     end = json.loads(out.splitlines()[-1])
     assert running.returncode == 8
     assert [each["error"]["code"] for each in end["failed"]] == ["modified-file"]
+    assert shop.tree == before
+
+
+@pytest.mark.fault("4.8/foreign", "same content")
+def test_the_users_own_copy_that_came_first_stays_the_users(shop: Shop) -> None:
+    (model,) = shop.offer(300 * KIB)
+    shop.locked(model)
+    release = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(release), origin="storage"))
+    with shop.project.start("sync", "--json", "--frozen") as running:
+        shop.served.wait_until_asked(origin="storage")
+        place = shop.project.root / "loras/m0.safetensors"
+        place.parent.mkdir()
+        place.write_bytes(read(only_file(model).body))
+        release.set()
+        out, said = running.communicate(timeout=30)
+    assert out, said
+    end = json.loads(out.splitlines()[-1])
+    assert [each["error"]["code"] for each in end["failed"]] == ["foreign-file"]
+    before = shop.tree
+    assert shop.sync("--frozen").status == 0
+    receipt = json.loads((shop.control / "receipt.json").read_text())
+    assert (receipt["owned"], list(receipt["known"])) == ([], ["loras/m0.safetensors"])
+    shop.want()
+    assert shop.sync("--allow-prune", "all").done == {}
     assert shop.tree == before
 
 

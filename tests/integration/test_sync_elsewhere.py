@@ -310,12 +310,47 @@ def of_somebody_else(index: Path) -> None:
         connection.execute("CREATE TABLE files (x)")
 
 
+ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT"
+
+
+def endless_view(index: Path) -> None:
+    """Looks like the table, and has no last row."""
+    with closing(sqlite3.connect(index)) as connection:
+        connection.executescript(
+            f"DROP TABLE files; CREATE VIEW files AS {ENDLESS} CAST('/x' AS BLOB) AS root,"
+            " 'a' AS path, 'i' AS root_id, 'x' || n AS sha256, '1/1/1' AS stamp FROM r"
+        )
+
+
+def endless_trigger(index: Path) -> None:
+    """Adds rows for ever as soon as one is added."""
+    with closing(sqlite3.connect(index)) as connection:
+        connection.executescript(
+            "CREATE TRIGGER t BEFORE INSERT ON files BEGIN INSERT INTO files SELECT * FROM"
+            f" ({ENDLESS} CAST('/x' || n AS BLOB), 'p' || n, 'i', 's', '1/1/1' FROM r); END"
+        )
+
+
+def with_a_huge_value(index: Path) -> None:
+    with closing(sqlite3.connect(index)) as connection, connection:
+        connection.execute("UPDATE files SET root = zeroblob(5000000) WHERE path LIKE '%m0%'")
+
+
+def a_pipe(index: Path) -> None:
+    index.unlink()
+    os.mkfifo(index)
+
+
 DAMAGE = (
     garbage,
     cut,
     of_the_future,
     without_tables,
     of_somebody_else,
+    endless_view,
+    endless_trigger,
+    with_a_huge_value,
+    a_pipe,
 )
 
 
@@ -326,6 +361,20 @@ def test_a_damaged_index_is_made_again_and_costs_nothing(
     damage(machine.index)
     ended = machine.sync_other("--offline")
     assert (ended.status, sum(ended.done.values())) == (0, 2)
+    assert len(machine.rows()) == 4
+
+
+def test_a_link_in_place_of_the_index_leads_to_nobodys_database(
+    machine: Machine, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious.sqlite"
+    with closing(sqlite3.connect(precious)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    before = precious.read_bytes()
+    machine.index.unlink()
+    machine.index.symlink_to(precious)
+    assert sum(machine.sync_other("--offline").done.values()) == 2
+    assert precious.read_bytes() == before
     assert len(machine.rows()) == 4
 
 

@@ -153,3 +153,24 @@ def test_an_annex_is_no_way_out_of_the_tree_that_nobody_declared(tmp_path: Path)
     with pytest.raises(SafetyError) as error, beneath.folder("loras/style", make=True):
         pass
     assert error.value.code is Code.SYMLINKED_DIRECTORY
+
+
+def test_of_two_roots_that_come_to_one_directory_at_once_one_is_refused(
+    tmp_path: Path, target: Path, plain: bool
+) -> None:
+    """Neither had a marker there when the other one looked."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/loras").symlink_to(target)
+    declared = (Declared(at=parse_path("loras"), target=str(target)),)
+    state = tmp_path / "state"
+    opened = [
+        open_root(tmp_path / name, state_dir=state, plain=plain, declared=declared)
+        for name in ("models", "other")
+    ]
+    opened[0].establish()
+    marker = (target / ".civsync/annex.json").read_bytes()
+    with pytest.raises(SafetyError) as refused:
+        opened[1].establish()
+    assert refused.value.code is Code.LINK_UNUSABLE
+    assert (target / ".civsync/annex.json").read_bytes() == marker
+    opened[0].establish()

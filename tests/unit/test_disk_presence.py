@@ -101,6 +101,13 @@ def test_another_host_that_was_silent_for_long_is_forgotten(folder: Folder) -> N
         assert len(folder.names()) == 1
 
 
+@pytest.mark.fault("4.4/left-behind", "another host")
+def test_another_host_that_died_before_its_clock_was_put_back_is_forgotten(folder: Folder) -> None:
+    leave(folder, 1, ELSEWHERE, age_s=-1000)
+    with be_alone(folder, b""):
+        assert len(folder.names()) == 1
+
+
 def test_honest_locks_are_known_as_such(folder: Folder) -> None:
     (Path(folder.real) / "lock").touch()
     fcntl = pytest.importorskip("fcntl", reason="no such locks here")

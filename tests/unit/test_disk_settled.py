@@ -44,7 +44,20 @@ class Tree:
             root_id=root.root_id, owned={OURS: self.owned}, known={THEIRS: known}
         )
         self.ledger.commit(self.receipt)
-        note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=self.state)
+        self.note(self.receipt)
+
+    def note(self, receipt: Receipt, lock: str = LOCK) -> None:
+        """Note what a plan made from `receipt` found."""
+        root = open_root(self.place, state_dir=self.state, plain=self.plain)
+        note_settled(
+            root,
+            lock,
+            PLAIN,
+            receipt=receipt,
+            files=2,
+            unselected=LEFT_OUT,
+            state_dir=self.state,
+        )
 
     def find(self, selection: str = PLAIN) -> Settled | None:
         root = open_root(self.place, state_dir=self.state, plain=self.plain)
@@ -137,10 +150,29 @@ def test_after_any_change_a_closer_look_is_needed(
     assert tree.find() is None
 
 
+def test_nothing_is_noted_of_a_receipt_that_another_command_wrote_meanwhile(tmp_path: Path) -> None:
+    """A sync of another lock came between the plan, or its end, and the note."""
+    tree = Tree(tmp_path)
+    other = Receipt(root_id=tree.receipt.root_id, owned=tree.receipt.owned)
+    tree.ledger.commit(other)
+    tree.note(tree.receipt, "d" * 64)
+    assert tree.find("d" * 64) is None
+    tree.note(other, "d" * 64)
+    assert tree.find("d" * 64) is not None
+
+
 def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None:
     root = open_root(tmp_path / "models", state_dir=tmp_path / "state")
     state = tmp_path / "state"
-    note_settled(root, LOCK, PLAIN, files=0, unselected=Unselected(), state_dir=state)
+    note_settled(
+        root,
+        LOCK,
+        PLAIN,
+        receipt=Receipt(root_id=""),
+        files=0,
+        unselected=Unselected(),
+        state_dir=state,
+    )
     assert find_settled(root, PLAIN, state_dir=state) is None
 
 
@@ -165,5 +197,13 @@ def test_nothing_is_noted_of_a_root_with_directories_on_other_disks(tmp_path: Pa
     (tree.place / "big").symlink_to(tmp_path / "big")
     declared = (Declared(at=parse_path("big"), target=str(tmp_path / "big")),)
     root = open_root(tree.place, state_dir=tree.state, declared=declared)
-    note_settled(root, LOCK, PLAIN, files=2, unselected=LEFT_OUT, state_dir=tree.state)
+    note_settled(
+        root,
+        LOCK,
+        PLAIN,
+        receipt=tree.receipt,
+        files=2,
+        unselected=LEFT_OUT,
+        state_dir=tree.state,
+    )
     assert recall_settled(tree.state, root.beneath.root) is None

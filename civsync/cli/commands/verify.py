@@ -129,7 +129,7 @@ def _look(
     finding = find_faults(chosen.lock, world)
     if world.learned:
         # So that status and sync know it too, also where size and time did not change.
-        disk.remember(world.receipt)
+        disk.remember(world)
         note_known_files(disk, world.receipt)
     tell(context.output, finding, time.monotonic() - began)
     return finding.exit
