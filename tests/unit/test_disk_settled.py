@@ -156,9 +156,11 @@ def test_nothing_is_noted_of_a_receipt_that_another_command_wrote_meanwhile(tmp_
     other = Receipt(root_id=tree.receipt.root_id, owned=tree.receipt.owned)
     tree.ledger.commit(other)
     tree.note(tree.receipt, "d" * 64)
-    assert tree.find("d" * 64) is None
+    assert tree.find() is None
     tree.note(other, "d" * 64)
-    assert tree.find("d" * 64) is not None
+    found = tree.find()
+    assert found is not None
+    assert found.lock_sha256 == "d" * 64
 
 
 def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None:
