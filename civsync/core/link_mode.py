@@ -30,7 +30,8 @@ class LinkMode(StrEnum):
 class KnownFile:
     """Some content below a root of this machine, as it was when it was read there.
 
-    `root` is a real path. Nothing of this is more than a hint.
+    `root` is a real path; `owned` says that civsync placed the file there, or was told to
+    adopt it. Nothing of this is more than a hint.
     """
 
     root: str
@@ -38,3 +39,4 @@ class KnownFile:
     path: SafePath
     sha256: str
     stamp: Stamp
+    owned: bool

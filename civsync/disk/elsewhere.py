@@ -131,6 +131,9 @@ class Elsewhere:
                 return None
             if (way, known.root) in self._hopeless:
                 continue
+            if way == HARDLINKED and not known.owned:
+                self._spare()
+                continue
             try:
                 if way == HARDLINKED:
                     brought = _link(parts, known, source, self._go_on)
@@ -146,6 +149,12 @@ class Elsewhere:
             return brought
         self._fallen_back = True
         return None
+
+    def _spare(self) -> None:
+        """Take note of a file of the user's, which a link would make read-only, among the rest."""
+        why = f"{_NAMES[HARDLINKED]} was not done: some files there are yours, not civsync's"
+        with self._mutex:
+            self._refusals.setdefault("yours", why)
 
     def _refused(self, way: str, root: str, error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, "unknown error")

@@ -35,17 +35,22 @@ from civsync.documents.receipt import read_receipt
 T = TypeVar("T")
 
 _NAME: Final = "known-files.sqlite"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MAKE_FILES: Final = (
     "CREATE TABLE files (root BLOB NOT NULL, path TEXT NOT NULL, root_id TEXT NOT NULL,"
-    " sha256 TEXT NOT NULL, stamp TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID"
+    " sha256 TEXT NOT NULL, stamp TEXT NOT NULL, owned INTEGER NOT NULL,"
+    " PRIMARY KEY (root, path)) WITHOUT ROWID"
 )
 _MAKE_INDEX: Final = "CREATE INDEX by_content ON files (sha256)"
 _SCHEMA: Final = {("files", _MAKE_FILES), ("by_content", _MAKE_INDEX)}
 _READ_SCHEMA: Final = "SELECT name, sql FROM sqlite_master"
 _SET_VERSION: Final = f"PRAGMA user_version = {_VERSION}"
-_FIND: Final = "SELECT root, root_id, path, sha256, stamp FROM files WHERE sha256 IN "
-_ADD: Final = "INSERT OR REPLACE INTO files (root, root_id, path, sha256, stamp) VALUES (?,?,?,?,?)"
+_FIND: Final = "SELECT root, root_id, path, sha256, stamp, owned FROM files WHERE sha256 IN "
+_OURS_FIRST: Final = " ORDER BY owned DESC"
+_ADD: Final = (
+    "INSERT OR REPLACE INTO files (root, root_id, path, sha256, stamp, owned)"
+    " VALUES (?,?,?,?,?,?)"
+)
 _DROP_ROOT: Final = "DELETE FROM files WHERE root = ? OR root_id = ?"
 _DROP: Final = "DELETE FROM files WHERE root = ? AND path = ? AND stamp = ?"
 
@@ -59,7 +64,7 @@ _HARMLESS: Final = frozenset({3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 23})
 permission, abort, busy, locked, no memory, read-only, interrupted, I/O error, full, cannot open,
 lock protocol, not authorized."""
 
-_Row = tuple[object, object, object, object, object]
+_Row = tuple[object, object, object, object, object, object]
 
 
 class KnownFiles:
@@ -169,7 +174,7 @@ def _find(connection: sqlite3.Connection, wanted: list[str]) -> dict[str, list[K
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         marks = ",".join("?" * len(some))
-        for row in connection.execute(f"{_FIND} ({marks})", some):
+        for row in connection.execute(f"{_FIND} ({marks}){_OURS_FIRST}", some):
             known = _read(row)
             if known is not None:
                 places = found.setdefault(known.sha256, [])
@@ -188,7 +193,7 @@ def _insert(connection: sqlite3.Connection, root: str, receipt: Receipt) -> None
     place, root_id = os.fsencode(root), receipt.root_id
     notes: dict[SafePath, Known | Owned] = {**receipt.known, **receipt.owned}
     rows = [
-        (place, root_id, path, each.sha256, _stamp_text(each.stamp))
+        (place, root_id, path, each.sha256, _stamp_text(each.stamp), isinstance(each, Owned))
         for path, each in notes.items()
         # A stamp that was taken back is one that must not be believed.
         if each.stamp.inode
@@ -198,7 +203,7 @@ def _insert(connection: sqlite3.Connection, root: str, receipt: Receipt) -> None
 
 def _read(row: _Row) -> KnownFile | None:
     """Return a row as a value; None for one that no civsync writes."""
-    root, root_id, path, sha256, stamp = row
+    root, root_id, path, sha256, stamp, owned = row
     if not (
         isinstance(root, bytes)
         and isinstance(root_id, str)
@@ -216,8 +221,14 @@ def _read(row: _Row) -> KnownFile | None:
     except UnsafePathError:
         return None
     size, mtime_ns, inode = map(int, numbers.groups())
-    known = Stamp(size, mtime_ns, inode)
-    return KnownFile(root=place, root_id=root_id, path=safe, sha256=sha256, stamp=known)
+    return KnownFile(
+        root=place,
+        root_id=root_id,
+        path=safe,
+        sha256=sha256,
+        stamp=Stamp(size, mtime_ns, inode),
+        owned=owned == 1,
+    )
 
 
 def _stamp_text(stamp: Stamp) -> str:

@@ -110,6 +110,28 @@ def test_for_auto_a_copy_is_worth_no_warning(machine: Machine) -> None:
     assert "2 copied from another root in" in ran.err or "2 reflinked from" in ran.err
 
 
+def test_a_file_of_the_users_own_is_copied_where_links_are_allowed_and_stays_as_it_is(
+    machine: Machine,
+) -> None:
+    """A link would make it read-only, and civsync placed nothing there."""
+    mine = place_of(machine.one)
+    (machine.one.project.root / ".civsync" / "receipt.json").unlink()
+    assert machine.one.project.call("sync", "--frozen").status == 0  # they are only known now
+    before = mine.stat()
+    ended = machine.sync_other("--link", "hardlink")
+    assert ended.status == 0
+    assert "hardlinked" not in ended.done
+    assert sum(ended.done.values()) == 2
+    assert machine.asked == 0
+    assert not place_of(machine.other).samefile(mine)
+    after = mine.stat()
+    assert (after.st_mode, after.st_nlink) == (before.st_mode, 1)
+    if "copied" in ended.done:
+        (noted,) = ended.events("noted")
+        assert noted["code"] == "link-fallback"
+        assert "some files there are yours" in str(noted["message"])
+
+
 # --- what is noted ---------------------------------------------------------------------------
 
 

@@ -41,13 +41,14 @@ def root(tmp_path: Path) -> Root:
     return make_root(tmp_path / "other")
 
 
-def known(place: Path) -> KnownFile:
+def known(place: Path, *, owned: bool = True) -> KnownFile:
     return KnownFile(
         root=str(place.parent.parent),
         root_id="one",
         path=PATH,
         sha256=SHA256,
         stamp=stamp_of(place.stat()),
+        owned=owned,
     )
 
 
