@@ -16,6 +16,7 @@ from civsync.disk.digest import sha256_of
 if TYPE_CHECKING:
     from civsync.core.lock import Lock
     from civsync.core.request import Manifest
+    from civsync.core.roots import Roots
 
 T = TypeVar("T")
 
@@ -79,8 +80,8 @@ def load_manifest(project: Project) -> "Manifest":
     return parse_manifest(project, read_bytes(project.manifest))
 
 
-def load_head(project: Project, data: bytes | None) -> "tuple[str, tuple[str, ...] | None]":
-    """Return the root and the default groups (None for all) of the manifest read as `data`.
+def load_head(project: Project, data: bytes | None) -> "tuple[Roots, tuple[str, ...] | None]":
+    """Return the roots and the default groups (None for all) of the manifest read as `data`.
 
     Raises as `load_manifest`. What it includes is not looked at.
     """

@@ -1,10 +1,13 @@
-"""Work out what a run aims at: the lock to follow and the root to follow it in.
+"""Work out what a run aims at: the lock to follow and the roots to follow it in.
+
+There is a goal for each root, and it has the lock as it is for that root alone: who carries
+a goal out need not know of others.
 
 An unchanged manifest is not even parsed: a note in the user's state directory says which
 manifest and lock were found to agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -20,11 +23,16 @@ from civsync.cli.documents import (
     read_bytes,
 )
 from civsync.cli.options import Context
-from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root, state_dir
+from civsync.cli.roots import SOMEWHERE, Located, first_usable, locate, only, roots_in_manifest
+from civsync.cli.settings import Project, find_project, state_dir
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
+from civsync.core.roots import Roots
 from civsync.disk.state import Memo, read_memo, write_memo
+from civsync.documents.hints import listed
 
 if TYPE_CHECKING:
     from civsync.core.request import Manifest
@@ -40,7 +48,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """The lock to follow, where; and whether the lock on disk is another one.
+    """The lock to follow at one root, which; and whether the lock on disk is another one.
 
     `lines` say, for people, how lock and manifest differ where the mode lets them.
     `hashes_to_come` says that the real run would first record hashes that `lock` lacks.
@@ -50,7 +58,7 @@ class Goal:
     """
 
     lock: Lock
-    root: Path
+    at: Located
     project: Project
     default_groups: tuple[str, ...] | None = ()
     groups: frozenset[str] = frozenset()
@@ -58,6 +66,11 @@ class Goal:
     lock_changed: bool = False
     hashes_to_come: bool = False
     lines: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The directory of the root."""
+        return self.at.path
 
 
 class NotLockedError(Exception):
@@ -101,10 +114,11 @@ def _read(project: Project) -> _Texts:
     return _Texts(manifest=read_bytes(project.manifest), lock=read_bytes(project.lock))
 
 
-def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
-    """Return what the run aims at, with the lock brought up to date where the mode says so.
+def find_goals(context: Context, mode: Mode, means: Means) -> tuple[Goal, ...]:
+    """Return what the run aims at at each root, with the lock brought up to date if it may be.
 
-    Raises UserError lock-missing, lock-stale, usage; NotLockedError; DocumentError.
+    Raises UserError lock-missing, lock-stale, usage; SafetyError root-unusable;
+    NotLockedError; DocumentError.
     """
     project = find_project(context.settings)
     if mode is Mode.FROZEN:
@@ -115,87 +129,146 @@ def find_goal(context: Context, mode: Mode, means: Means) -> Goal:
     )
 
 
-def glance_at_lock(context: Context, *, ahead: bool = False) -> Goal:
+def glance_at_lock(context: Context, *, ahead: bool = False) -> tuple[Goal, ...]:
     """Return the lock as it is and where it applies; `lines` say how the manifest differs.
 
     With `ahead` it is the lock that the next sync would follow (`lock_changed`), if that
     takes no more than placing or dropping files. Needs no network and changes nothing.
-    Raises UserError lock-missing; DocumentError.
+    Raises UserError lock-missing, lock-stale, usage; SafetyError root-unusable; DocumentError.
     """
     project = find_project(context.settings)
     texts = _read(project)
-    goal = _as_remembered(context, project, texts)
-    if goal is not None:
-        return goal
+    goals = _as_remembered(context, project, texts)
+    if goals is not None:
+        return goals
     lock = parse_lock(project, texts.lock)
     if texts.manifest is None:
-        root = find_root(context.settings, project, DEFAULT_ROOT)
-        return Goal(lock=lock, root=root, project=project)
+        located = locate(context.settings, project, _roots_of(lock))
+        return _by_root(located, Goal(lock=lock, at=located[0], project=project))
     from civsync.cli.locking import bring_up_to_date, explain_stale, find_stale
     from civsync.decide.stale import needs_network
 
     manifest, includes = parse_with_includes(project, texts.manifest)
     texts = replace(texts, includes=includes)
     stales = find_stale(manifest, lock)
-    root = find_root(context.settings, project, manifest.root)
+    located = locate(context.settings, project, manifest.roots)
     if not stales:
         _remember(project, texts, manifest)
-        return Goal(
+        goal = Goal(
             lock=lock,
-            root=root,
+            at=located[0],
             project=project,
             default_groups=manifest.default_groups,
             lock_sha256=digest_of(texts.lock),
         )
+        return _by_root(located, goal)
     ahead = ahead and not needs_network(stales)
-    return Goal(
+    goal = Goal(
         lock=bring_up_to_date(context, manifest, lock, offline=True).lock if ahead else lock,
-        root=root,
+        at=located[0],
         project=project,
         default_groups=manifest.default_groups,
         groups=_groups_of(manifest),
         lock_changed=ahead,
         lines=tuple(explain_stale(stales)),
     )
+    return _by_root(located, goal)
+
+
+def goal_of(goals: Sequence[Goal]) -> Goal:
+    """Return the goal of the only root that is meant. Raises as `only`."""
+    only([goal.at for goal in goals])
+    return goals[0]
+
+
+def _by_root(located: Sequence[Located], goal: Goal) -> tuple[Goal, ...]:
+    """Return the goal of each root. Raises UserError lock-stale where the only one has none.
+
+    A root that the lock says nothing of is refused: to take that for an empty lock would
+    retire what lies there.
+    """
+    names = goal.lock.roots or ("",)
+    empty = not any(entry.files for entry in goal.lock.entries)
+    goals = []
+    for each in located:
+        if each.name in names:
+            lock = goal.lock.below(each.name) if each.name else goal.lock
+            goals.append(replace(goal, at=each, lock=lock))
+        elif empty:
+            goals.append(replace(goal, at=each))
+        elif each.name:
+            goals.append(replace(goal, at=replace(each, refused=_unplaced(goal, each.name))))
+        else:
+            raise _unplaced(goal, "")
+    return tuple(goals)
+
+
+def _unplaced(goal: Goal, name: str) -> UserError:
+    """Return the error for a root that the lock does not know."""
+    if name:
+        message = f"the lock does not say where files go in the root {name}"
+    else:
+        message = f"the lock is for several roots: {listed(goal.lock.roots)}"
+    return UserError(
+        Code.LOCK_STALE,
+        message,
+        subject=goal.project.lock.name,
+        hint="Run `civsync lock`: it places the files as the manifest says, without a download.",
+    )
+
+
+def _roots_of(lock: Lock) -> Roots:
+    """Return the roots of a lock without a manifest: where they lie nobody but the user knows."""
+    return Roots(named=dict.fromkeys(lock.roots, SOMEWHERE))
 
 
 def _groups_of(manifest: "Manifest") -> frozenset[str]:
     return frozenset(group for entry in manifest.entries for group in entry.groups)
 
 
-def _frozen(context: Context, project: Project, groups: GroupWishes) -> Goal:
+def _frozen(context: Context, project: Project, groups: GroupWishes) -> tuple[Goal, ...]:
     text = read_bytes(project.lock)
     lock = parse_lock(project, text)
-    root: str = DEFAULT_ROOT
+    given = context.settings.roots
     default_groups: tuple[str, ...] | None = ()
     # The manifest is read for no more than is needed: it may be broken, or of another day.
     choosing = not (groups.only or groups.every) and any(entry.groups for entry in lock.entries)
-    if choosing or context.settings.root is None:
-        root, default_groups = _head_of_manifest(project)
-    return Goal(
+    if choosing or not given:
+        roots, default_groups = _head_of_manifest(project, lock)
+    elif lock.roots and all("=" in word for word in given):
+        roots = _roots_of(lock)
+    elif lock.roots:
+        roots, _ = _head_of_manifest(project, lock)
+    else:
+        roots = roots_in_manifest(context.settings, project)
+    located = locate(context.settings, project, roots)
+    goal = Goal(
         lock=lock,
-        root=find_root(context.settings, project, root),
+        at=located[0],
         project=project,
         default_groups=default_groups,
         lock_sha256=digest_of(text),
     )
+    return _by_root(located, goal)
 
 
-def _head_of_manifest(project: Project) -> tuple[str, tuple[str, ...] | None]:
-    """Return the manifest's `root` and `default_groups`, from the note on it if that still fits.
+def _head_of_manifest(project: Project, lock: Lock) -> tuple[Roots, tuple[str, ...] | None]:
+    """Return the manifest's roots and `default_groups`, from the note on it if that still fits.
 
-    Without a manifest they are what they are by default.
+    Without a manifest they are what they are by default, and roots those of the lock.
     """
     text = read_bytes(project.manifest)
     if text is None:
-        return DEFAULT_ROOT, ()
+        return _roots_of(lock), ()
     known = read_memo(state_dir(), project.manifest)
     if known is not None and known.manifest_sha256 == digest_of(text):
-        return known.root, known.default_groups
+        return _roots_in(known), known.default_groups
     return load_head(project, text)
 
 
-def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, means: Means) -> Goal:
+def _compared(
+    context: Context, project: Project, texts: _Texts, mode: Mode, means: Means
+) -> tuple[Goal, ...]:
     from civsync.cli.found_lock import FoundLock, find_lock, tell_clashes
     from civsync.cli.locking import (
         explain_stale,
@@ -212,7 +285,7 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
 
     manifest, includes = parse_with_includes(project, texts.manifest)
     texts = replace(texts, includes=includes)
-    root = find_root(context.settings, project, manifest.root)
+    located = locate(context.settings, project, manifest.roots)
     if mode is Mode.UPDATE:
         found = find_lock(project, texts.lock)
     else:
@@ -227,17 +300,18 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
             raise stale_error(project, list(lines))
         if stales:
             # What has no hash is refused file by file; the others can be put in place.
-            return Goal(
+            goal = Goal(
                 lock=previous,
-                root=root,
+                at=located[0],
                 project=project,
                 default_groups=manifest.default_groups,
                 lock_sha256=digest_of(texts.lock),
                 lines=lines,
             )
+            return _by_root(located, goal)
     check_groups(means.groups.names, _groups_of(manifest))
     recording = Recording(
-        root=lambda: root, accept_new=means.new_root, jobs=means.jobs, stream=True
+        root=lambda: first_usable(located), accept_new=means.new_root, jobs=means.jobs, stream=True
     )
     tell_clashes(context.output, found, manifest)
     locking = mend(
@@ -258,9 +332,9 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
         texts = replace(texts, lock=locking.data)
     if means.write and (written or not locking.changed):
         _remember(project, texts, manifest)
-    return Goal(
+    goal = Goal(
         lock=locking.lock,
-        root=root,
+        at=located[0],
         project=project,
         default_groups=manifest.default_groups,
         lock_sha256=digest_of(texts.lock) if written or not locking.changed else "",
@@ -268,10 +342,11 @@ def _compared(context: Context, project: Project, texts: _Texts, mode: Mode, mea
         hashes_to_come=bool(locking.to_record),
         lines=lines,
     )
+    return _by_root(located, goal)
 
 
-def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | None:
-    """Return the goal if these very texts were found to agree before."""
+def _as_remembered(context: Context, project: Project, texts: _Texts) -> tuple[Goal, ...] | None:
+    """Return the goals if these very texts were found to agree before."""
     known = read_memo(state_dir(), project.manifest)
     if known is None or texts.lock is None:
         return None
@@ -280,13 +355,19 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> Goal | 
         return None
     if digests_of_includes(project, known.includes) != known.includes:
         return None
-    return Goal(
+    located = locate(context.settings, project, _roots_in(known))
+    goal = Goal(
         lock=parse_lock(project, texts.lock),
-        root=find_root(context.settings, project, known.root),
+        at=located[0],
         project=project,
         default_groups=known.default_groups,
         lock_sha256=known.lock_sha256,
     )
+    return _by_root(located, goal)
+
+
+def _roots_in(memo: Memo) -> Roots:
+    return Roots(single=memo.root, named=memo.named_roots)
 
 
 def _remember(project: Project, texts: _Texts, manifest: "Manifest") -> None:
@@ -295,6 +376,7 @@ def _remember(project: Project, texts: _Texts, manifest: "Manifest") -> None:
         manifest_sha256=digest_of(texts.manifest),
         lock_sha256=digest_of(texts.lock),
         root=manifest.root,
+        named_roots=manifest.roots.named,
         default_groups=manifest.default_groups,
         includes=texts.includes,
     )

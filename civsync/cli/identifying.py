@@ -111,7 +111,7 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
     root = _root_text(project, real)
     named = None
     with contextlib.suppress(SafetyError):  # the default root may lead out of the folder
-        named = find_root(replace(settings, root=None), project, root or DEFAULT_ROOT).resolve()
+        named = find_root(replace(settings, roots=()), project, root or DEFAULT_ROOT).resolve()
     return Aim(
         project=project,
         # Naming the folder is the user's word that it is the right one.

@@ -32,12 +32,13 @@ def find_in_step(
 ) -> Settled | None:
     """Return what was noted, if manifest, lock, groups and root agree as they did before.
 
-    None means that somebody has to look closely. With `frozen` the lock may be another one
-    than the manifest led to. Raises SafetyError as `open_root`; UserError.
+    None means that somebody has to look closely, as always at several roots. With `frozen`
+    the lock may be another one than the manifest led to. Raises SafetyError as `open_root`;
+    UserError.
     """
     project = find_project(settings)
     memo = read_memo(state_dir(), project.manifest)
-    if memo is None or memo.manifest_sha256 != digest_at(project.manifest):
+    if memo is None or memo.named_roots or memo.manifest_sha256 != digest_at(project.manifest):
         return None
     if not frozen and digests_of_includes(project, memo.includes) != memo.includes:
         return None

@@ -72,10 +72,12 @@ def _rows(change: Change) -> Iterator[str]:
             continue
         kind = (model.kind or Kind.RESTATED) if entry.is_search else change.kind
         where = [
-            f"{escape_markdown(pair.old.path)} → {escape_markdown(pair.new.path)}"
+            f"{f'{escape_markdown(root)}: ' if root else ''}"
+            f"{escape_markdown(was) or 'nowhere'} → {escape_markdown(now) or 'nowhere'}"
             for pair in change.files
-            if pair.kind is Kind.MOVED and pair.old and pair.new
+            if pair.kind is Kind.MOVED and pair.new
             if pair.new.model_id == model.model_id
+            for root, was, now in pair.moves
         ]
         yield _row(
             kind.value,

@@ -15,6 +15,7 @@ from civsync.decide.differences import (
     changes_between,
     version_names,
 )
+from civsync.documents.hints import listed
 
 SHOWN_CHANGES: Final = 40
 """Changed entries shown without --verbose."""
@@ -40,6 +41,17 @@ def change_lines(
         yield from _lines(change, output, to_stdout=to_stdout)
     if len(changes) > limit:
         yield f"  … and {len(changes) - limit:,} more (--verbose shows all)"
+
+
+def dropped_roots_text(old: Lock | None, new: Lock) -> str:
+    """Return what is to be known of roots that the new lock does not have, "" if it has all."""
+    dropped = sorted({*(old.roots if old else ())} - {*new.roots})
+    if not dropped or not new.roots:
+        return ""
+    return (
+        f"No root is called {listed(dropped, last='or')} any more: a folder that no other name"
+        " stands for now stays as it is, and no sync looks at it"
+    )
 
 
 def change_sum(old: Lock, new: Lock, changes: Sequence[Change]) -> str:
@@ -86,7 +98,7 @@ def _lines(change: Change, output: Output, *, to_stdout: bool) -> Iterator[str]:
         yield from _models(change, output, to_stdout=to_stdout)
     else:
         versions = f"{was} → {version}" if was != version else version
-        where = f" at {files[0].path}" if change.kind is Kind.MOVED and files else ""
+        where = _where(change) if change.kind is Kind.MOVED else ""
         model = files[0].model if files else change.key
         yield f"  {sign} {show(model)}  {show(versions)}{show(where)}  {size}  {key}"
     if change.kind is Kind.ADDED and not entry.is_search:
@@ -97,6 +109,17 @@ def _lines(change: Change, output: Output, *, to_stdout: bool) -> Iterator[str]:
     for fact in change.facts:
         name = f"{_name_of(change, fact)}: " if entry.is_search and fact.model_id else ""
         yield f"      {output.paint(name + fact_text(fact), 'dim', to_stdout=to_stdout)}"
+
+
+def _where(change: Change) -> str:
+    """Return where the first file that moved lies now, in which root if there are several."""
+    now = [
+        f"{path} in {root}" if root else path
+        for pair in change.files[:1]
+        for root, _, path in pair.moves
+        if path
+    ]
+    return f" at {', '.join(now)}" if now else ", in fewer roots"
 
 
 def _models(change: Change, output: Output, *, to_stdout: bool) -> Iterator[str]:
@@ -157,6 +180,7 @@ def _file(file: LockedFile | None) -> dict[str, object] | None:
         return None
     return {
         "path": file.path,
+        **({"paths": dict(file.paths)} if file.paths else {}),
         "size": file.size,
         "sha256": file.sha256,
         "model_id": file.model_id,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from civsync.cli.documents import read_bytes, store_lock
 from civsync.cli.found_lock import FoundLock, Upgrade
-from civsync.cli.lock_text import change_lines
+from civsync.cli.lock_text import change_lines, dropped_roots_text
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
 from civsync.cli.recording import Recording, record
@@ -220,6 +220,8 @@ def tell_changes(output: Output, locking: Locking) -> None:
     changes = changes_between(locking.previous or Lock(), locking.lock)
     for line in change_lines(changes, output):
         output.talk(line)
+    if dropped := dropped_roots_text(locking.previous, locking.lock):
+        output.talk(dropped)
 
 
 def tell_failures(output: Output, project: Project, locking: Locking) -> None:

@@ -26,6 +26,14 @@ class _Paths(click.types.StringParamType):
     envvar_list_splitter = os.pathsep
 
 
+class _Root(click.Path):
+    """A directory, or the name of one of several; a variable holds one, whatever is in it."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the one value of a variable."""
+        return [rv]
+
+
 class Context:
     """What the flags seen so far said; later flags win."""
 
@@ -56,7 +64,7 @@ class Context:
         self.settings = Settings(
             manifest=values["manifest"] or old.manifest,
             lock=values["lock_path"] or old.lock,
-            root=values["root"] or old.root,
+            roots=values["root"] or old.roots,
             api_url=values["api_url"] or old.api_url,
             follow_links=values["follow_links"] or old.follow_links,
             output=choice,
@@ -175,7 +183,14 @@ _OPTIONS = (
     click.option(
         "--lock", "lock_path", type=_PATH, envvar=_env("LOCK"), help="The lock [civsync.lock]."
     ),
-    click.option("--root", type=_PATH, envvar=_env("ROOT"), help="The directory to keep in step."),
+    click.option(
+        "--root",
+        type=_Root(path_type=str),
+        multiple=True,
+        metavar="PATH|NAME[=PATH]",
+        envvar=_env("ROOT"),
+        help="The directory to keep in step; of several, which (repeatable), and where it is.",
+    ),
     click.option(
         "--follow-links",
         type=_Paths(),

@@ -51,6 +51,10 @@ class Output:
 
     def __init__(self, choice: OutputChoice) -> None:
         self.choice = choice
+        self.root = ""
+        """The name of the root that is spoken of, "" where there is only one."""
+        self.gathered: list[Mapping[str, object]] | None = None
+        """Where documents on one root each are gathered, to be printed as one."""
         self._tokens: set[Token] = set()
         for name in KEY_VARIABLES:
             with contextlib.suppress(ValueError):
@@ -80,14 +84,22 @@ class Output:
 
     def document(self, schema: str, body: Mapping[str, object], *, in_stream: bool = False) -> None:
         """Print a JSON document; with `in_stream` on one line, so that it fits among events."""
+        if self.gathered is not None and not in_stream:
+            self.gathered.append(body)
+            return
         indent = None if in_stream else 2
+        told = self._named(body) if in_stream else body
         self._put(
-            sys.stdout, json_line({"schema": schema, "schema_version": 1, **body}, indent=indent)
+            sys.stdout, json_line({"schema": schema, "schema_version": 1, **told}, indent=indent)
         )
 
     def event(self, body: Mapping[str, object]) -> None:
         """Print one line of a JSON stream."""
-        self._put(sys.stdout, json_line({"schema": "civsync.event", "schema_version": 1, **body}))
+        head = {"schema": "civsync.event", "schema_version": 1}
+        self._put(sys.stdout, json_line({**head, **self._named(body)}))
+
+    def _named(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        return {"root": self.root, **body} if self.root else body
 
     def talk(self, text: str = "") -> None:
         """Say something that is not data; silent with --quiet."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import click
 
-from civsync.cli.goal import Goal, glance_at_lock
+from civsync.cli.goal import Goal, glance_at_lock, goal_of
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, size_text
 from civsync.cli.progress import choose_display
@@ -36,7 +36,7 @@ def rebuild_receipt(context: Context, groups: GroupWishes, *, jobs: int, yes: bo
         raise UserError(Code.USAGE, "--rebuild is about the whole lock, whatever is selected")
     began = time.monotonic()
     output = context.output
-    goal = glance_at_lock(context)
+    goal = goal_of(glance_at_lock(context))
     disk = open_disk(goal.root, context.settings)
     disk.root.establish()
     with hold_root(disk.root, command="civsync verify --rebuild"):

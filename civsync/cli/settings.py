@@ -31,10 +31,15 @@ class Settings:
 
     manifest: Path | None = None
     lock: Path | None = None
-    root: Path | None = None
+    roots: tuple[str, ...] = ()
     api_url: str | None = None
     follow_links: tuple[str, ...] = ()
     output: OutputChoice = field(default_factory=OutputChoice)
+
+    @property
+    def root(self) -> Path | None:
+        """The directory that was named, where there is one to keep in step: the last word."""
+        return Path(self.roots[-1]) if self.roots else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +83,8 @@ def _search(start: Path) -> Path:
     return start
 
 
-def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
-    """Return the root: given by the user, or the manifest's, which lies below its folder.
-
-    Raises SafetyError root-unusable, UserError config-invalid.
-    """
+def require_utf8() -> None:
+    """Raise UserError config-invalid where file names are not in UTF-8, as those of a lock are."""
     encoding = sys.getfilesystemencoding()
     if encoding.lower() != "utf-8":
         raise UserError(
@@ -90,25 +92,44 @@ def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
             f"file names are in {encoding} here, and those of a lock need UTF-8",
             hint="Set PYTHONUTF8=1, or LC_ALL to a UTF-8 locale.",
         )
+
+
+def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
+    """Return the root: given by the user, or the manifest's, which lies below its folder.
+
+    Raises SafetyError root-unusable, UserError config-invalid.
+    """
+    require_utf8()
     if settings.root is not None:
         return settings.root.expanduser()
     configured = user_config().root
     if configured:
-        return _configured_root(configured)
-    root = project.folder / manifest_root
+        return configured_root(configured)
+    return root_below(project, manifest_root)
+
+
+def root_below(project: Project, path: str, name: str = "") -> Path:
+    """Return the folder at `path` that a manifest names as a root, below its own.
+
+    Raises SafetyError root-unusable if it leads elsewhere.
+    """
+    root = project.folder / path
     folder = project.folder.resolve()
     real = root.resolve()
     if not real.is_relative_to(folder):
+        key, word = ("path", f"{name}=") if name else ("root", "")
         raise SafetyError(
             Code.ROOT_UNUSABLE,
-            f"`root: {manifest_root}` leads out of the manifest's folder, to {real}",
+            f"`{key}: {path}` leads out of the manifest's folder, to {real}",
             subject=str(root),
-            hint=f"If that is what you want, say so yourself: --root {shlex.quote(str(real))}.",
+            hint="If that is what you want, say so yourself:"
+            f" --root {shlex.quote(f'{word}{real}')}.",
         )
     return root
 
 
-def _configured_root(text: str) -> Path:
+def configured_root(text: str) -> Path:
+    """Return a root out of the user's config. Raises UserError config-invalid."""
     try:
         root = Path(text).expanduser()
     except RuntimeError:  # "~nobody"
@@ -170,6 +191,7 @@ class UserConfig:
     api_url: str = ""
     token_command: str = ""
     link: str = ""
+    roots: Mapping[str, str] = field(default_factory=dict)
     follow_links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -193,8 +215,8 @@ def user_config() -> UserConfig:
     from civsync.documents.config import read_config
 
     known = ("root", "api_url", "token_command", "link")
-    config = read_config(data, name=str(path), known=known, listing="follow_links")
-    return UserConfig(**config.texts, follow_links=config.lists)
+    config = read_config(data, name=str(path), known=known, naming="roots", listing="follow_links")
+    return UserConfig(**config.texts, roots=config.named, follow_links=config.lists)
 
 
 def config_dir() -> Path:

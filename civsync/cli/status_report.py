@@ -9,6 +9,7 @@ from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, show
 from civsync.cli.plan_text import action_document, plan_lines
 from civsync.cli.progress import choose_display
+from civsync.cli.serving import serve
 from civsync.cli.wiring import open_disk
 from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes
@@ -30,9 +31,18 @@ from civsync.engine.world import World, glance, look
 
 
 def report_status(context: Context, groups: GroupWishes, *, exit_code: bool) -> int:
-    """Print how root and lock differ, and return the exit status."""
+    """Print how each root and the lock differ, and return the exit status."""
+    return serve(
+        context,
+        glance_at_lock(context, ahead=True),
+        lambda goal: _report(context, groups, goal, exit_code=exit_code),
+        document="civsync.status",
+        to_stdout=True,
+    )
+
+
+def _report(context: Context, groups: GroupWishes, goal: Goal, *, exit_code: bool) -> int:
     output = context.output
-    goal = glance_at_lock(context, ahead=True)
     chosen = choose_for(goal, groups, output)
     disk = open_disk(goal.root, context.settings)
     world = glance(chosen.lock, disk.store, disk.ledger, left_out=chosen.left_out)

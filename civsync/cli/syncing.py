@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from civsync.cli.goal import Goal, Means, Mode, NotLockedError, find_goal
+from civsync.cli.goal import Goal, Means, Mode, NotLockedError, find_goals, goal_of
 from civsync.cli.groups import choose_for
 from civsync.cli.in_step import tell_in_step
 from civsync.cli.options import Context
@@ -14,6 +14,7 @@ from civsync.cli.outcome_text import tell_outcome
 from civsync.cli.output import show
 from civsync.cli.plan_text import plan_lines
 from civsync.cli.progress import choose_display, event_document
+from civsync.cli.serving import serve
 from civsync.cli.settings import find_link_mode, state_dir
 from civsync.cli.wiring import Disk, open_disk
 from civsync.core.codes import ExitCode
@@ -107,7 +108,7 @@ class Aim:
 
 
 def sync(context: Context, wishes: Wishes) -> int:
-    """Make the root hold what the lock says, or only show what that would take.
+    """Make each root hold what the lock says, or only show what that would take.
 
     Returns the exit status. Raises CivsyncError where the run as a whole cannot be done.
     """
@@ -121,9 +122,22 @@ def sync(context: Context, wishes: Wishes) -> int:
             new_root=wishes.new_root,
             jobs=wishes.jobs,
         )
-        goal = find_goal(context, wishes.mode, means)
+        goals = find_goals(context, wishes.mode, means)
     except NotLockedError as failed:
         return failed.status
+    if wishes.plan_to is not None or wishes.unprotect:
+        goal_of(goals)
+    return serve(
+        context,
+        goals,
+        lambda goal: _sync(context, wishes, goal),
+        to_stdout=wishes.only_look,
+        fail_fast=wishes.fail_fast,
+    )
+
+
+def _sync(context: Context, wishes: Wishes, goal: Goal) -> int:
+    """Do it for one root."""
     chosen = choose_for(goal, wishes.groups, context.output)
     disk = open_disk(goal.root, context.settings, accept_new=wishes.new_root)
     selection = wishes.groups.over(goal.default_groups)
@@ -152,7 +166,7 @@ def _apply(context: Context, wishes: Wishes, path: Path) -> int:
     from civsync.cli.saved_plans import check_plan, load_plan, refusals
 
     saved = load_plan(path)
-    goal = find_goal(context, Mode.FROZEN, Means(groups=GroupWishes(every=True)))
+    goal = goal_of(find_goals(context, Mode.FROZEN, Means(groups=GroupWishes(every=True))))
     wishes = wishes.on_terms(saved.terms)
     selection = saved.terms.selection
     aim = Aim(
@@ -246,9 +260,9 @@ def _act(context: Context, aim: Aim, wishes: Wishes, witness: "Witness | None" =
 def _note(aim: Aim, wishes: Wishes, receipt: Receipt) -> None:
     """Note that planning again from `receipt` would find nothing to do, so that nobody need.
 
-    Without pruning something may be left to retire.
+    Without pruning something may be left to retire. At one of several roots nobody looks for it.
     """
-    if wishes.prune and aim.goal.lock_sha256:
+    if wishes.prune and aim.goal.lock_sha256 and not aim.goal.at.name:
         note_settled(
             aim.disk.root,
             aim.goal.lock_sha256,

@@ -25,6 +25,9 @@ INCLUDES: Final = 100
 """Manifests that one manifest may include in all: a link to a folder of its own could go on
 for ever under new names, and every one of them is looked at in a run with nothing to do."""
 
+ROOTS: Final = 16
+"""Roots of one manifest: a folder for each program on a machine, and each is synced in turn."""
+
 # --- names ----------------------------------------------------------------------------
 
 NAME_BYTES: Final = 200

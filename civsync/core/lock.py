@@ -5,24 +5,32 @@ that the same inputs give the same lock everywhere.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from civsync.core.limits import MAX_ID
 from civsync.core.names import SafePath
+
+NOWHERE: Final = SafePath("")
+"""No path at all; no file has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
     """One file: where it goes, which bytes it is, and what is remembered of its origin.
 
-    `path` is relative to the root. `size` in bytes; `sha256` in lower case. `hashes` are
-    all other ones the API gave. `owner_version_id` is the version to download from where
-    that is another one (a linked VAE). `model`, `version` and the rest are the raw values of
-    template fields; `license` lists what the creator allows, as `License.words` spells it,
-    with commas; `rating` is one of RATINGS, "" where Civitai gave none.
+    `path` is relative to the root. Where the manifest has several roots, `paths` has the path
+    below each by its name, and `path` is that below the first of the names; else it is empty.
+    It is never NOWHERE: that is only what a record without any path is read as. `size` in
+    bytes; `sha256` in lower case. `hashes` are all other ones the API gave. `owner_version_id`
+    is the version to download from where that is another one (a linked VAE). `model`,
+    `version` and the rest are the raw values of template fields; `license` lists what the
+    creator allows, as `License.words` spells it, with commas; `rating` is one of RATINGS, ""
+    where Civitai gave none.
     """
 
-    path: SafePath
+    path: SafePath = NOWHERE
+    paths: Mapping[str, SafePath] = field(default_factory=dict)
     size: int
     sha256: str
     model_id: int
@@ -48,6 +56,17 @@ class LockedFile:
     version: str = ""
     base_model: str = ""
     published_at: str = ""
+
+    @property
+    def places(self) -> Mapping[str, SafePath]:
+        """The path by the name of each root; "" names the only one."""
+        return self.paths or {"": self.path}
+
+    def at(self, places: Mapping[str, SafePath]) -> "LockedFile":
+        """Return this file at other `places`, of the form of `places`."""
+        if "" in places:
+            return replace(self, path=places[""], paths={})
+        return replace(self, path=places[min(places)], paths=places)
 
     def scan(self, kind: str) -> str:
         """Return the result of the scan named "pickle" or "virus", "" if there is none."""
@@ -112,6 +131,32 @@ class Lock:
         for entry in self.entries:
             for file in entry.files:
                 yield entry, file
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The names of the roots that it places files in, sorted; none if there is only one."""
+        return tuple(sorted({name for _, file in self.files() for name in file.paths}))
+
+    def below(self, root: str) -> "Lock":
+        """Return the lock as it is for the root of this name alone, "" for the only one.
+
+        A file that has no place there is left out.
+        """
+        if not root and not self.roots:
+            return self
+        return Lock(
+            entries=tuple(
+                replace(
+                    entry,
+                    files=tuple(
+                        file.at({"": file.places[root]})
+                        for file in entry.files
+                        if root in file.places
+                    ),
+                )
+                for entry in self.entries
+            )
+        )
 
     def by_path(self) -> dict[SafePath, LockedFile]:
         """Return every file once, also one that several entries want."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from civsync.core.errors import Place
+from civsync.core.roots import Roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +200,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRoot:
+    """One of several roots: where it lies, relative to the manifest's folder, and its layout."""
+
+    path: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A whole `civsync.yaml` with what it includes. `root` is relative to its folder.
 
+    With `named_roots`, in the order in which they stand, `root` and `layout` say nothing.
     `default_groups` are selected where no flag says otherwise, None for all groups.
     `includes` are the other manifests that were read, by their paths relative to this one's
     folder, in the order in which they were read.
@@ -209,6 +219,19 @@ class Manifest:
 
     root: str = "models"
     layout: Layout
+    named_roots: Mapping[str, NamedRoot] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     default_groups: tuple[str, ...] | None = ()
     includes: tuple[str, ...] = ()
+
+    @property
+    def roots(self) -> Roots:
+        """The folders to keep in step."""
+        named = {name: root.path for name, root in self.named_roots.items()}
+        return Roots(single=self.root, named=named)
+
+    @property
+    def layouts(self) -> Mapping[str, Layout]:
+        """The layout of each root by its name; "" names the only one."""
+        named = {name: root.layout for name, root in self.named_roots.items()}
+        return named or {"": self.layout}

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from civsync.core.lock import Lock, LockedEntry, LockedFile
+from civsync.core.names import SafePath
 
 
 class Kind(StrEnum):
@@ -55,7 +56,18 @@ class FileChange:
             return Kind.REMOVED
         if _content(self.old) != _content(self.new):
             return Kind.CHANGED
-        return Kind.MOVED if self.old.path != self.new.path else None
+        return Kind.MOVED if self.old.places != self.new.places else None
+
+    @property
+    def moves(self) -> tuple[tuple[str, str, str], ...]:
+        """Where the file lies otherwise: root, path before and path now, "" for none."""
+        before = self.old.places if self.old else {}
+        after = self.new.places if self.new else {}
+        return tuple(
+            (root, before.get(root, ""), after.get(root, ""))
+            for root in sorted({*before, *after})
+            if before.get(root) != after.get(root)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,7 @@ class ModelChange:
             return Kind.REMOVED
         if [_content(file) for file in self.old] != [_content(file) for file in self.new]:
             return Kind.CHANGED
-        moved = [file.path for file in self.old] != [file.path for file in self.new]
+        moved = [file.places for file in self.old] != [file.places for file in self.new]
         return Kind.MOVED if moved else None
 
     @property
@@ -186,9 +198,14 @@ def _kind(old: LockedEntry | None, new: LockedEntry) -> Kind | None:
         return None
     if sorted(map(_content, old.files)) != sorted(map(_content, new.files)):
         return Kind.CHANGED
-    if {file.path for file in old.files} != {file.path for file in new.files}:
+    if _places(old) != _places(new):
         return Kind.MOVED
     return Kind.RESTATED
+
+
+def _places(entry: LockedEntry) -> set[tuple[str, SafePath]]:
+    """Return where files of `entry` lie: root and path."""
+    return {place for file in entry.files for place in file.places.items()}
 
 
 def _subject(entry: LockedEntry) -> int | str:

@@ -35,25 +35,36 @@ _ROUNDS = 10
 def place(manifest: Manifest, entries: Sequence[LockedEntry]) -> tuple[LockedEntry, ...]:
     """Return `entries` in the order of their keys, placed as `manifest` says.
 
-    That is paths, priority, groups and protection. What an entry and a search both want goes
-    where the entry wants it, and what two searches find goes where the first one wants it.
+    That is paths, root by root, priority, groups and protection. What an entry and a search
+    both want goes where the entry wants it, and what two searches find goes where the first
+    one wants it.
 
     Entries that the manifest does not know are left out. Raises UserError lock-invalid if
     one file id has two contents.
     """
     wanted = {entry.key: entry for entry in manifest.entries}
     known = sorted((each for each in entries if each.key in wanted), key=lambda e: sort_key(e.key))
-    renderer = _Renderer(manifest.layout)
+    by_root = {
+        name: _sites(known, wanted, layout) for name, layout in sorted(manifest.layouts.items())
+    }
+    return tuple(
+        _moved(locked, {name: sites[at] for name, sites in by_root.items()}, wanted[locked.key])
+        for at, locked in enumerate(known)
+    )
+
+
+def _sites(
+    known: Sequence[LockedEntry], wanted: Mapping[str, Entry], layout: Layout
+) -> Sequence[Sequence["_Site"]]:
+    """Return where the files of each entry go below a root of this layout."""
+    renderer = _Renderer(layout)
     sites = [
         [renderer.site(file, wanted[locked.key].placement) for file in locked.files]
         for locked in known
     ]
     _gather(known, sites)
     _part([site for group in sites for site in group])
-    return tuple(
-        _moved(locked, group, wanted[locked.key])
-        for locked, group in zip(known, sites, strict=True)
-    )
+    return sites
 
 
 def directory_template(
@@ -77,16 +88,21 @@ def directory_template(
     return layout.by_model_type.get(model_type, layout.fallback)
 
 
-def _moved(locked: LockedEntry, sites: Sequence["_Site"], entry: Entry) -> LockedEntry:
-    """Return `locked` with the paths of `sites` and what `entry` says; itself, if all is so."""
+def _moved(
+    locked: LockedEntry, by_root: Mapping[str, Sequence["_Site"]], entry: Entry
+) -> LockedEntry:
+    """Return `locked` with the paths of the sites and what `entry` says; itself, if all is so."""
     placed = (entry.priority, entry.groups) == (locked.priority, locked.groups)
+    places = [
+        {name: sites[at].path for name, sites in by_root.items()} for at in range(len(locked.files))
+    ]
     if (
         placed
         and entry.protect is locked.protect
-        and all(site.path == site.file.path for site in sites)
+        and places == [file.places for file in locked.files]
     ):
         return locked
-    files = tuple(replace(site.file, path=site.path) for site in sites)
+    files = tuple(file.at(where) for file, where in zip(locked.files, places, strict=True))
     return replace(
         locked,
         priority=entry.priority,

@@ -129,7 +129,7 @@ def record_file(
     )
     locked = _with_version(locked, known.versions.get(version.id), fresh=fresh)
     locked = _with_model(locked, known.models.get(model.id), fresh=fresh, whole=model.whole)
-    if before is not None and replace(locked, path=before.path) == before:
+    if before is not None and locked.at(before.places) == before:
         # The very value: an upgrade that changes little then holds a large lock once.
         return before, remarks
     return locked, remarks

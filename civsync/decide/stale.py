@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from civsync.core.lock import Lock, LockedEntry
+from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.request import Entry, Manifest
 from civsync.decide.place import place
 from civsync.decide.satisfy import Difference, differing_keys, shortfalls
@@ -112,11 +112,11 @@ def _moved(manifest: Manifest, entries: Iterable[LockedEntry]) -> Iterable[Stale
         old = before[placed.key]
         if placed == old:
             continue
-        keys: list[Difference] = [
-            ("path", was.path, file.path)
-            for was, file in zip(old.files, placed.files, strict=True)
-            if was.path != file.path
-        ]
+        keys: list[Difference] = []
+        if _roots(old) != _roots(placed):
+            keys.append(("roots", ", ".join(_roots(old)), ", ".join(_roots(placed))))
+        for was, file in zip(old.files, placed.files, strict=True):
+            keys.extend(_moves(was, file))
         if placed.priority != old.priority:
             keys.append(("priority", str(old.priority), str(placed.priority)))
         if placed.groups != old.groups:
@@ -124,6 +124,19 @@ def _moved(manifest: Manifest, entries: Iterable[LockedEntry]) -> Iterable[Stale
         if placed.protect is not old.protect:
             keys.append(("protect", _flag(old.protect), _flag(placed.protect)))
         yield Stale(entry_key=placed.key, reason=Reason.MOVED, keys=tuple(keys))
+
+
+def _roots(entry: LockedEntry) -> list[str]:
+    """Return the names of the roots that an entry's files lie in; none for the only root."""
+    return sorted({name for file in entry.files for name in file.paths})
+
+
+def _moves(was: LockedFile, file: LockedFile) -> Iterable[Difference]:
+    """Yield where a file goes elsewhere in a root that both know."""
+    for name, path in file.places.items():
+        before = was.places.get(name)
+        if before not in (None, path):
+            yield (f"path in {name}" if name else "path", before or "", path)
 
 
 def _flag(value: bool | None) -> str:

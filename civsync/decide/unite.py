@@ -10,10 +10,7 @@ entry twice, or one with the files of another model.
 
 from dataclasses import dataclass, replace
 
-from civsync.core.lock import Lock, LockedEntry, model_in_key, sort_key
-from civsync.core.names import SafePath
-
-_NOWHERE = SafePath("")
+from civsync.core.lock import NOWHERE, Lock, LockedEntry, model_in_key, sort_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,5 +81,5 @@ def _essence(entry: LockedEntry) -> LockedEntry:
         groups=(),
         priority=0,
         protect=None,
-        files=tuple(replace(file, path=_NOWHERE) for file in files),
+        files=tuple(replace(file, path=NOWHERE, paths={}) for file in files),
     )

@@ -40,7 +40,7 @@ class RootRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memo:
-    """A manifest that was found to agree with a lock: digests of both texts, and the root.
+    """A manifest that was found to agree with a lock: digests of both texts, and the roots.
 
     `default_groups` are the manifest's, None for all of them. `includes` are the digests of the
     manifests that it includes, by their paths from its folder. `civsync` is the version that
@@ -50,6 +50,7 @@ class Memo:
     manifest_sha256: str
     lock_sha256: str
     root: str
+    named_roots: Mapping[str, str] = field(default_factory=dict)
     default_groups: tuple[str, ...] | None = ()
     includes: Mapping[str, str] = field(default_factory=dict)
     civsync: str = __version__
@@ -90,6 +91,7 @@ def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
         "manifest_sha256": memo.manifest_sha256,
         "lock_sha256": memo.lock_sha256,
         "root": memo.root,
+        "named_roots": dict(memo.named_roots),
         "default_groups": memo.default_groups,
         "includes": dict(sorted(memo.includes.items())),
         "civsync": memo.civsync,
@@ -118,11 +120,15 @@ def _read_memo(data: bytes) -> Memo:
     includes = record.get("includes", {})
     if not isinstance(includes, dict):
         raise RecordError("includes is no object")
+    named = record.get("named_roots", {})
+    if not isinstance(named, dict):
+        raise RecordError("named_roots is no object")
     groups = record.get("default_groups", [])
     return Memo(
         manifest_sha256=text_in(record, "manifest_sha256"),
         lock_sha256=text_in(record, "lock_sha256"),
         root=text_in(record, "root"),
+        named_roots={name: text_in(named, name) for name in named},
         default_groups=None if groups is None else texts_in(record, "default_groups"),
         includes={path: text_in(includes, path) for path in includes},
         civsync=text_in(record, "civsync"),

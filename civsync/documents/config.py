@@ -1,4 +1,4 @@
-"""The user's own `config.yaml`: a few texts and lists of them, read as strictly as a manifest."""
+"""The user's own `config.yaml`: a few texts, and some by name; read as strictly as a manifest."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -13,14 +13,17 @@ from civsync.documents.yaml_text import parse_yaml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The texts by key, and the lists by key of the one mapping of lists."""
+    """The texts by key, those of the one mapping of texts, and of the one mapping of lists."""
 
     texts: Mapping[str, str]
+    named: Mapping[str, str]
     lists: Mapping[str, tuple[str, ...]]
 
 
-def read_config(data: bytes, *, name: str, known: Collection[str], listing: str) -> Config:
-    """Return what `data` sets: texts under the `known` keys, lists of texts below `listing`.
+def read_config(
+    data: bytes, *, name: str, known: Collection[str], naming: str, listing: str
+) -> Config:
+    """Return what `data` sets: texts under `known` keys and below `naming`, lists below `listing`.
 
     An empty file sets nothing. Raises DocumentError with every fault: bad YAML, unknown
     keys, values that are no text.
@@ -28,6 +31,7 @@ def read_config(data: bytes, *, name: str, known: Collection[str], listing: str)
     read = parse_yaml(data, name=name)
     problems = [replace(problem, code=Code.CONFIG_INVALID) for problem in read.problems]
     values: dict[str, str] = {}
+    named: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     match read.root:
         case nodes.Mapping(pairs=pairs):
@@ -42,9 +46,18 @@ def read_config(data: bytes, *, name: str, known: Collection[str], listing: str)
                         )
                     else:
                         lists = found
+                elif pair.key == naming:
+                    texts = _texts(pair.value)
+                    if texts is None:
+                        message = f"{naming} must be texts by name"
+                        problems.append(
+                            Problem(code=Code.CONFIG_INVALID, message=message, place=place)
+                        )
+                    else:
+                        named = texts
                 elif pair.key not in known:
                     message = f"unknown key {pair.key!r}"
-                    hint = did_you_mean(pair.key, (*known, listing))
+                    hint = did_you_mean(pair.key, (*known, naming, listing))
                     problems.append(
                         Problem(code=Code.CONFIG_INVALID, message=message, place=place, hint=hint)
                     )
@@ -61,7 +74,18 @@ def read_config(data: bytes, *, name: str, known: Collection[str], listing: str)
             problems.append(Problem(code=Code.CONFIG_INVALID, message=message, place=place))
     if problems:
         raise DocumentError(problems)
-    return Config(texts=values, lists=lists)
+    return Config(texts=values, named=named, lists=lists)
+
+
+def _texts(node: nodes.Node) -> dict[str, str] | None:
+    if not isinstance(node, nodes.Mapping):
+        return None
+    texts: dict[str, str] = {}
+    for pair in node.pairs:
+        if not isinstance(pair.value, Scalar) or not isinstance(pair.value.value, str):
+            return None
+        texts[pair.key] = pair.value.value
+    return texts
 
 
 def _lists(node: nodes.Node) -> dict[str, tuple[str, ...]] | None:

@@ -15,7 +15,8 @@ Load = Callable[[str], bytes]
 """Returns the text of a manifest by its path from the top manifest. Raises IncludeError."""
 
 NOT_INCLUDED: Final = (
-    "root", "layout", "layouts", "directories", "policy", "exclude_newer", "default_groups",
+    "root", "roots", "layout", "layouts", "directories",
+    "policy", "exclude_newer", "default_groups",
 )  # fmt: skip
 """Keys that speak for the whole, so that no included manifest can change what they say."""
 

@@ -5,31 +5,38 @@ comes out of `read_lock` has only paths below the root, only whole hashes, and n
 files that some disk would take for one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
-from civsync.core.limits import LOCK_BYTES, MAX_ID
-from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting, model_in_key, sort_key
-from civsync.core.names import UnsafePathError, are_plain_paths, collision_key, parse_path
+from civsync.core.limits import LOCK_BYTES
+from civsync.core.lock import (
+    NOWHERE,
+    Lock,
+    LockedEntry,
+    LockedFile,
+    Waiting,
+    model_in_key,
+    sort_key,
+)
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
+from civsync.documents.lock_checks import check_entries, is_plainly_sound, problem_in
 
 SCHEMA: Final = "civsync.lock"
 SCHEMA_VERSION: Final = 2
 
+ROOTS_VERSION: Final = 3
+"""The format of a lock for several roots: `paths` by name stands in the place of `path`."""
+
 FIRST_VERSION: Final = 1
 """The format that is read for ever and never written."""
 
-MAX_SIZE: Final = 2**63 - 1
-"""No file system has a larger file."""
-
-SHA256_DIGITS: Final = 64
-
-_HEAD: Final = (
-    f'{{\n  "schema": "{SCHEMA}",\n  "schema_version": {SCHEMA_VERSION},\n  "entries": ['
-).encode()
+_NO_PATHS: Final = (b',"paths":{},', b",")
+_NO_PATH: Final = (b'{"path":"","paths":{', b'{"paths":{')
+"""What a record leaves out, as text: within a JSON string no quotation mark stands bare, so that
+nothing but the keys themselves can look like it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +92,13 @@ def read_lock(
             from civsync.documents import lock_first_format  # noqa: PLC0415 - rarely needed
 
             entries = lock_first_format.read_first_format(data)
-        elif (document.schema, document.schema_version) != (SCHEMA, SCHEMA_VERSION):
+        elif not _is_readable(document.schema, document.schema_version):
             raise _wrong_schema(name, document.schema, document.schema_version)
     except CodecError as error:
         raise _explain(data, name, error) from None
-    if not _is_plainly_sound(entries):
-        problems = list(_check(entries, name, apart=apart))
+    entries = tuple(map(_with_first_paths, entries))
+    if not is_plainly_sound(entries):
+        problems = list(check_entries(entries, name, apart=apart))
         if problems:
             raise DocumentError(problems)
     if closely and data.count(b"\n") != _line_count(entries):
@@ -123,8 +131,9 @@ def write_lock(lock: Lock) -> bytes:
     review sees what changed in place, and reading is twice as fast as with keys left out.
     """
     entries = sorted(lock.entries, key=lambda entry: sort_key(entry.key))
+    version = ROOTS_VERSION if lock.roots else SCHEMA_VERSION
     # An entry at a time: the whole text in several forms would be the most that is ever held.
-    texts = [_HEAD]
+    texts = [_head(version)]
     for entry in entries:
         texts += [b"\n    ", _indented(_entry(entry)), b","]
     if entries:
@@ -134,8 +143,13 @@ def write_lock(lock: Lock) -> bytes:
 
 def _indented(entry: _Entry) -> bytes:
     """Return the text of one entry as it stands two levels deep."""
+    text = encode(entry).replace(*_NO_PATHS).replace(*_NO_PATH)
     # JSON has no line breaks but those between its tokens.
-    return pretty(encode(entry)).rstrip(b"\n").replace(b"\n", b"\n    ")
+    return pretty(text).rstrip(b"\n").replace(b"\n", b"\n    ")
+
+
+def _head(version: int) -> bytes:
+    return f'{{\n  "schema": "{SCHEMA}",\n  "schema_version": {version},\n  "entries": ['.encode()
 
 
 def _entry(entry: LockedEntry) -> _Entry:
@@ -148,45 +162,29 @@ def _entry(entry: LockedEntry) -> _Entry:
         protect=entry.protect,
         gone=entry.gone,
         waiting=entry.waiting,
-        files=_by_path(entry),
+        files=tuple(
+            replace(file, path=NOWHERE) if file.paths else file for file in _by_path(entry)
+        ),
+    )
+
+
+def _with_first_paths(entry: LockedEntry) -> LockedEntry:
+    """Return `entry` with the paths that stand for those of several roots."""
+    if not any(file.paths for file in entry.files):
+        return entry
+    return replace(
+        entry,
+        files=tuple(
+            replace(file, path=file.paths[min(file.paths)])
+            if file.paths and not file.path
+            else file
+            for file in entry.files
+        ),
     )
 
 
 def _by_path(entry: LockedEntry) -> tuple[LockedFile, ...]:
     return tuple(sorted(entry.files, key=lambda file: (file.path, file.file_id)))
-
-
-def _is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
-    """Tell quickly that `_check` has nothing to say; False means that it must be asked.
-
-    Every start of civsync reads the lock, so this goes over ten thousand files in bulk.
-    """
-    files = [file for entry in entries for file in entry.files]
-    if not files:
-        return False
-    for ids in (
-        [file.model_id for file in files],
-        [file.version_id for file in files],
-        [file.file_id for file in files],
-        [file.owner_version_id or 1 for file in files],
-    ):
-        if min(ids) < 1 or max(ids) > MAX_ID:
-            return False
-    sizes = [file.size for file in files]
-    if min(sizes) < 0 or max(sizes) > MAX_SIZE:
-        return False
-    paths = [file.path for file in files]
-    sha256s = [file.sha256 for file in files]
-    if set(map(len, sha256s)) - {SHA256_DIGITS} or not _is_hex("".join(sha256s)):
-        return False
-    if not are_plain_paths(paths):
-        return False
-    taken = set("\n".join(paths).lower().split("\n"))
-    folders = {key.rpartition("/")[0] for key in taken}
-    while folders and folders.isdisjoint(taken):
-        folders = {folder.rpartition("/")[0] for folder in folders if folder}
-    unique = len(taken) == len(paths) and len({entry.key for entry in entries}) == len(entries)
-    return unique and not folders
 
 
 def _line_count(entries: Sequence[LockedEntry]) -> int:
@@ -203,80 +201,17 @@ def _line_count(entries: Sequence[LockedEntry]) -> int:
         *[entry.waiting for entry in entries],
         *[entry.files for entry in entries],
         *[file.hashes for file in files],
+        *[file.paths for file in files],
     ]
     objects = [(entries, _Entry), (files, LockedFile), (waits, Waiting)]
     return (
         6
         + sum(map(bool, inner), start=bool(entries) - 1)
         + sum(len(entry.request) + len(entry.groups) for entry in entries)
-        + sum([len(file.hashes) for file in files])
+        + sum([len(file.hashes) + len(file.paths) for file in files])
+        - len(files)  # a record has `path` or `paths`
         + sum(len(each) * (len(fields(kind)) + 2) for each, kind in objects)
     )
-
-
-def _check(entries: Iterable[LockedEntry], name: str, *, apart: bool) -> Iterator[Problem]:
-    """Yield what no lock of ours would say."""
-    keys: set[str] = set()
-    taken: dict[str, LockedFile] = {}
-    for entry in entries:
-        if apart and entry.key in keys:
-            message = f"two entries are called {entry.key!r}"
-            yield _problem(name, message, hint="Run `civsync lock`: it settles which one holds.")
-        keys.add(entry.key)
-        for file in entry.files:
-            path = file.path
-            try:
-                parse_path(path)
-            except UnsafePathError as error:
-                key = f"file {file.file_id}"
-                yield _problem(name, f"unsafe path: {error}", key=key)
-            if file.sha256 and not _is_sha256(file.sha256):
-                yield _problem(name, f"the sha256 of {path!r} is not 64 lower-case hex digits")
-            if not (
-                0 <= file.size <= MAX_SIZE
-                and 0 < file.file_id <= MAX_ID
-                and 0 < file.model_id <= MAX_ID
-                and 0 < file.version_id <= MAX_ID
-                and 0 < file.source_version_id <= MAX_ID
-            ):
-                yield _problem(name, f"the size or an id of {path!r} is out of range")
-            other = taken.setdefault(collision_key(path), file)
-            if apart and other is not file and not _is_same_place(other, file):
-                message = f"{other.path!r} and {path!r} are one path on some disks"
-                yield _problem(name, message, hint=_PLACE_ANEW)
-    if apart:
-        yield from _check_folders(taken, name)
-
-
-_PLACE_ANEW: Final = "Run `civsync lock`: it gives the files places of their own."
-
-
-def _check_folders(taken: Mapping[str, LockedFile], name: str) -> Iterator[Problem]:
-    """A file cannot stand where another file needs a directory."""
-    folders = {key.rpartition("/")[0] for key in taken}
-    while folders:
-        for folder in sorted(folders & taken.keys()):
-            path = taken[folder].path
-            message = f"{path!r} is a file, and a directory for other files"
-            yield _problem(name, message, hint=_PLACE_ANEW)
-        folders = {folder.rpartition("/")[0] for folder in folders if folder}
-
-
-def _is_same_place(one: LockedFile, other: LockedFile) -> bool:
-    """Tell whether two entries agree on what stands at a path."""
-    return (one.path, one.sha256, one.size) == (other.path, other.sha256, other.size)
-
-
-def _is_sha256(text: str) -> bool:
-    return len(text) == SHA256_DIGITS and _is_hex(text)
-
-
-def _is_hex(text: str) -> bool:
-    """Tell whether `text` is lower-case hex digits; three times as fast as an expression."""
-    try:
-        return bytes.fromhex(text).hex() == text
-    except ValueError:
-        return False
 
 
 def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
@@ -294,14 +229,20 @@ def _explain(data: bytes, name: str, error: CodecError) -> DocumentError:
     except CodecError:
         at = _line_of(data, error) if error.malformed else None
         return _document_error(Code.LOCK_INVALID, name, error.message, line=at, key=error.path)
-    if header.schema != SCHEMA or header.schema_version not in (FIRST_VERSION, SCHEMA_VERSION):
+    first = (header.schema, header.schema_version) == (SCHEMA, FIRST_VERSION)
+    if not first and not _is_readable(header.schema, header.schema_version):
         return _wrong_schema(name, header.schema, header.schema_version)
     return _document_error(Code.LOCK_INVALID, name, error.message, key=error.path)
 
 
+def _is_readable(schema: str, version: int) -> bool:
+    """Tell whether the records of such a lock are of today's format."""
+    return schema == SCHEMA and version in (SCHEMA_VERSION, ROOTS_VERSION)
+
+
 def _wrong_schema(name: str, schema: str, version: int) -> DocumentError:
-    if schema == SCHEMA and version > SCHEMA_VERSION:
-        message = f"the lock has format {version}, this civsync reads {SCHEMA_VERSION}"
+    if schema == SCHEMA and version > ROOTS_VERSION:
+        message = f"the lock has format {version}, this civsync reads {ROOTS_VERSION}"
         return _document_error(Code.LOCK_NEWER, name, message)
     return _invalid(name, f"this is not a lock: schema {schema!r}, version {version}")
 
@@ -311,13 +252,8 @@ def _line_of(data: bytes, error: CodecError) -> int:
     return data.count(b"\n", 0, end) + 1
 
 
-def _problem(name: str, message: str, *, key: str = "", hint: str = "") -> Problem:
-    place = Place(document=name, key=key)
-    return Problem(code=Code.LOCK_INVALID, message=message, place=place, hint=hint)
-
-
 def _invalid(name: str, message: str) -> DocumentError:
-    return DocumentError([_problem(name, message)])
+    return DocumentError([problem_in(name, message)])
 
 
 def _document_error(

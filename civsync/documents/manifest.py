@@ -12,32 +12,21 @@ from typing import Final
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import INCLUDES
-from civsync.core.names import UnsafePathError, parse_path
-from civsync.core.request import ById, Entry, Layout, Manifest, Preference
+from civsync.core.request import ById, Entry, Manifest, NamedRoot, Preference
+from civsync.core.roots import Roots
 from civsync.documents.entries import read_entry
 from civsync.documents.findings import Findings, text_of, texts_of
 from civsync.documents.hints import did_you_mean
 from civsync.documents.includes import NOT_INCLUDED, IncludeError, Load, include_path
-from civsync.documents.layouts import (
-    DEFAULT_LAYOUT,
-    PRESET_NAMES,
-    UnknownLayoutError,
-    UserLayout,
-    build_layout,
-    type_key,
-)
+from civsync.documents.layout_keys import read_layouts
 from civsync.documents.manifest_schema import check_shape
-from civsync.documents.nodes import Mapping, Node, Pair, Sequence
+from civsync.documents.nodes import Mapping, Node, Sequence
 from civsync.documents.policies import read_policy
 from civsync.documents.preferences import read_preference
+from civsync.documents.root_keys import read_roots
 from civsync.documents.searches import read_search
-from civsync.documents.terms import Defaults, distinct, read_cutoff, read_template
-from civsync.documents.vocabulary import UnknownWordError
+from civsync.documents.terms import Defaults, distinct, read_cutoff
 from civsync.documents.yaml_text import parse_yaml
-
-DEFAULT_ROOT: Final = "models"
-
-_ROOT_HINT: Final = "A root elsewhere is given by --root or CIVSYNC_ROOT."
 
 
 def read_manifest(
@@ -55,9 +44,15 @@ def read_manifest(
     manifest = None
     if node is not None:
         entries = reading.entries_of(node, name.rpartition("/")[2], _defaults(node, findings))
+        roots = read_roots(node, findings)
+        layout, layouts = read_layouts(node, findings)
         manifest = Manifest(
-            root=_root(node.get("root"), findings),
-            layout=_layout(node, findings),
+            root=roots.single,
+            layout=layout,
+            named_roots={
+                name: NamedRoot(path=path, layout=layouts[name])
+                for name, path in roots.named.items()
+            },
             entries=entries,
             default_groups=_default_groups(node.get("default_groups"), findings),
             includes=tuple(reading.includes),
@@ -70,19 +65,19 @@ def read_manifest(
 
 def read_head(
     text: str | bytes, *, name: str = "civsync.yaml"
-) -> tuple[str, tuple[str, ...] | None]:
-    """Return the root and the default groups that a manifest names; entries are not looked at.
+) -> tuple[Roots, tuple[str, ...] | None]:
+    """Return the roots and the default groups that a manifest names; entries are not looked at.
 
     Nor is what it includes: only the manifest itself can name them. Raises DocumentError
     where the manifest is not of the right shape.
     """
     findings = Findings(name)
     node = _parsed(text, findings, hint=_EMPTY_HINT)
-    root = _root(node.get("root") if node else None, findings)
+    roots = read_roots(node, findings) if node else Roots()
     groups = _default_groups(node.get("default_groups") if node else None, findings)
     if findings.problems:
         raise DocumentError(findings.problems)
-    return root, groups
+    return roots, groups
 
 
 def identity_of(entry: Entry) -> str:
@@ -124,85 +119,6 @@ def _default_groups(node: Node | None, findings: Findings) -> tuple[str, ...] | 
         hint = did_you_mean(text, ("all",)) or f"Write it as a list: [{text[:40]}]."
         findings.add(Code.MANIFEST_INVALID, message, node, "default_groups", hint)
     return None if text else distinct(texts_of(node))
-
-
-def _root(node: Node | None, findings: Findings) -> str:
-    text = text_of(node)
-    if not text or node is None:
-        return DEFAULT_ROOT
-    trimmed = text.removeprefix("./").rstrip("/") if not text.startswith("/") else text
-    if trimmed in ("", "."):
-        return "."
-    message = ""
-    if trimmed.startswith("~") or "$" in trimmed:
-        message = f"`root` is taken literally, and {text!r} wants to be expanded"
-    else:
-        try:
-            return parse_path(trimmed)
-        except UnsafePathError:
-            message = f"`root` must be a folder below the manifest's own, not {text!r}"
-    findings.add(Code.MANIFEST_INVALID, message, node, "root", _ROOT_HINT)
-    return DEFAULT_ROOT
-
-
-# --- layouts ------------------------------------------------------------------------------
-
-
-def _layout(node: Mapping, findings: Findings) -> Layout:
-    layouts = _user_layouts(node.get("layouts"), findings)
-    directories = _directories(node.get("directories"), "directories", findings)
-    name = text_of(node.get("layout")) or DEFAULT_LAYOUT
-    try:
-        return build_layout(name, layouts=layouts, directories=directories)
-    except UnknownLayoutError as error:
-        where = node.get("layout") or node
-        findings.add(Code.UNKNOWN_LAYOUT, str(error), where, "layout", error.hint)
-        return build_layout(DEFAULT_LAYOUT)
-
-
-def _user_layouts(node: Node | None, findings: Findings) -> dict[str, UserLayout]:
-    layouts = {}
-    for pair in _pairs(node):
-        key = f"layouts.{pair.key}"
-        if pair.key in PRESET_NAMES:
-            message = f"`{pair.key}` is the name of a preset"
-            hint = "Give your layout another name, and let it extend the preset."
-            findings.add(Code.MANIFEST_INVALID, message, pair, key, hint)
-        if not isinstance(pair.value, Mapping):
-            continue
-        extends = text_of(pair.value.get("extends")) or ""
-        directories = _directories(pair.value.get("directories"), f"{key}.directories", findings)
-        layouts[pair.key] = UserLayout(
-            extends=extends if extends in PRESET_NAMES else "", directories=directories
-        )
-    return layouts
-
-
-def _directories(node: Node | None, key: str, findings: Findings) -> dict[str, str]:
-    """Return type to template; types in the API's spelling."""
-    directories: dict[str, str] = {}
-    seen: set[str] = set()
-    for pair in _pairs(node):
-        path = f"{key}.{pair.key}"
-        directory = read_template(pair.value, path, "directory", findings)
-        try:
-            word = type_key(pair.key)
-        except UnknownWordError as error:
-            hint = f"Did you mean `{error.meant}`?"
-            message = f"`{pair.key}` is no model type or file type"
-            findings.add(Code.UNKNOWN_KEY, message, pair, path, hint)
-            continue
-        if word in seen:
-            message = f"`{pair.key}` stands twice: types are told apart without regard to case"
-            findings.add(Code.DUPLICATE_KEY, message, pair, path)
-        seen.add(word)
-        if directory is not None:
-            directories[word] = directory
-    return directories
-
-
-def _pairs(node: Node | None) -> Iterable[Pair]:
-    return node.pairs if isinstance(node, Mapping) else ()
 
 
 # --- entries, and what is included --------------------------------------------------------

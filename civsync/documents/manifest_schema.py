@@ -103,6 +103,10 @@ def _say(
         case "enum" if isinstance(error.instance, str):
             message = f"{name} must be {listed(rule, last='or')}, not {_kind(node)}"
             hint = did_you_mean(error.instance, rule)
+        case "pattern" if "propertyNames" in error.absolute_schema_path:
+            return  # the reader of `roots` says it, at the key itself
+        case "maxProperties":
+            return  # so does it that there are too many
         case "pattern":
             message = f"{name} must be letters, digits, - and _, not {_kind(node)}"
             hint = "It names a group, and begins with a letter or digit."
@@ -116,6 +120,8 @@ def _say(
             present = {pair.key for pair in node.pairs} if isinstance(node, Mapping) else set()
             missing = next(each for each in rule if each not in present)
             message, hint = f"`{missing}` is missing", f"Write `{missing}: 1` at the top."
+            if path:
+                message, hint = f"{name} has no `{missing}`", f"Write `{missing}: FOLDER` in it."
         case "anyOf" if path == ():
             message, hint = "`models` is missing", "Write `models: []` if there are none yet."
         case "anyOf" if isinstance(node, Mapping) and any("required" in each for each in rule):

@@ -8,6 +8,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DocumentError
 from civsync.core.limits import INCLUDES
 from civsync.core.request import Policy, Preference
+from civsync.core.roots import Roots
 from civsync.documents.includes import NOT_INCLUDED, IncludeError, include_path
 from civsync.documents.manifest import read_head, read_manifest
 from support.manifest_text import Folder, problems_of
@@ -268,9 +269,12 @@ def test_duplicates_within_an_included_manifest_are_faults() -> None:
 
 def test_root_and_default_groups_can_be_read_without_what_is_included() -> None:
     head = "root: x\ndefault_groups: [b, a]\n"
-    assert read_head(manifest(include="a.yaml", head=head)) == ("x", ("a", "b"))
-    assert read_head("version: 1\nmodels: []\ndefault_groups: all\n") == ("models", None)
-    assert read_head(b"version: 1\nmodels: []\n") == ("models", ())
+    plain = "version: 1\nmodels: []\n"
+    named = Roots(named={"ui": "x/y"})
+    assert read_head(manifest(include="a.yaml", head=head)) == (Roots(single="x"), ("a", "b"))
+    assert read_head(f"{plain}default_groups: all\n") == (Roots(single="models"), None)
+    assert read_head(plain.encode()) == (Roots(single="models"), ())
+    assert read_head(f"{plain}roots: {{ui: {{path: x/y}}}}\n") == (named, ())
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,12 @@ def test_every_manifest_that_is_shown_can_be_copied(text: str) -> None:
     ("title", "pointer"),
     [
         ("At the top", ("properties",)),
+        ("A root of several", ("$defs", "root", "properties")),
         ("An entry", ("$defs", "entry", "properties")),
         ("A search", ("$defs", "search", "properties")),
         ("An item of `files`", ("$defs", "file", "properties")),
     ],
-    ids=["top", "entry", "search", "file"],
+    ids=["top", "root", "entry", "search", "file"],
 )
 def test_the_reference_names_every_key_of_the_schema_and_no_other(
     title: str, pointer: tuple[str, ...]

@@ -129,7 +129,8 @@ def test_every_schema_is_a_schema_with_its_own_name(name: str) -> None:
     schema = json.loads(schema_text(name))
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    number = schema.get("properties", {}).get("schema_version", {}).get("const", 1)
+    version = schema.get("properties", {}).get("schema_version", {"const": 1})
+    number = version["const"] if "const" in version else max(version["enum"])
     assert schema["$id"] == f"urn:civsync:schema:{name}:{number}"
     assert schema["title"]
     assert schema["description"]

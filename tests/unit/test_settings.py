@@ -109,7 +109,7 @@ def test_flag_beats_config_beats_manifest(home: Path) -> None:
     assert find_root(Settings(), project, "models") == Path.cwd() / "models"
     (home / "config.yaml").write_text("root: /data/models\n")
     assert find_root(Settings(), project, "models") == Path("/data/models")
-    assert find_root(Settings(root=Path("here")), project, "models") == Path("here")
+    assert find_root(Settings(roots=("here",)), project, "models") == Path("here")
 
 
 def test_a_root_in_the_config_may_begin_at_home(
@@ -136,7 +136,7 @@ def test_a_link_does_not_lead_the_root_of_a_manifest_out_of_its_folder(tmp_path:
     with pytest.raises(SafetyError) as caught:
         find_root(Settings(), project_in(Path.cwd()), "models")
     assert caught.value.code is Code.ROOT_UNUSABLE
-    assert find_root(Settings(root=Path("models")), project_in(Path.cwd()), "x") == Path("models")
+    assert find_root(Settings(roots=("models",)), project_in(Path.cwd()), "x") == Path("models")
 
 
 # --- the API origin -----------------------------------------------------------------------

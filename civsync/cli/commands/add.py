@@ -16,7 +16,7 @@ from civsync.cli.locking import Locking, bring_up_to_date, tell_changes
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, error_document, show
 from civsync.cli.recording import Recording
-from civsync.cli.settings import find_root
+from civsync.cli.roots import place_for_parts
 from civsync.cli.wishes import Wish, Wording, wishes_of
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
@@ -86,7 +86,7 @@ def command(
     )
     manifest = opened.reread(data)
     recording = Recording(
-        root=lambda: find_root(context.settings, opened.project, manifest.root),
+        root=lambda: place_for_parts(context.settings, opened.project, manifest),
         stream=not no_sync,
     )
     locking = bring_up_to_date(context, manifest, opened.lock, recording=recording)

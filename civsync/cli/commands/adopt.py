@@ -5,7 +5,7 @@ from typing import assert_never
 
 import click
 
-from civsync.cli.goal import glance_at_lock
+from civsync.cli.goal import glance_at_lock, goal_of
 from civsync.cli.named_files import find_named
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
@@ -61,7 +61,7 @@ def command(
             "adopt takes either files and folders, or --all",
             hint="Run `civsync adopt --all --dry-run` to see what there is.",
         )
-    goal = glance_at_lock(context)
+    goal = goal_of(glance_at_lock(context))
     disk = open_disk(goal.root, context.settings)
     if not disk.root.path.is_dir():
         raise UserError(

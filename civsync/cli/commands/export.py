@@ -1,6 +1,7 @@
 """`civsync export`: the lock in a form that another program reads."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from civsync.cli.settings import Project, find_api_url, find_project
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
+from civsync.documents.hints import listed
 
 FORMATS = ("urls", "sha256sums", "cyclonedx", "comfy-lock")
 
@@ -42,6 +44,8 @@ def command(context: Context, *, style: str, target: Path | None) -> None:
     """
     project = find_project(context.settings)
     lock = load_lock(project)
+    if style != "urls":
+        lock = lock.below(_root(lock, context.settings.roots))
     text = _text(lock, style, find_api_url(context.settings))
     unhashed = [file.path for _, file in lock.files() if not file.sha256]
     if unhashed and style == "sha256sums":
@@ -52,6 +56,21 @@ def command(context: Context, *, style: str, target: Path | None) -> None:
         return
     _write(project, target, text)
     context.output.talk(f"Wrote {show(str(target))}")
+
+
+def _root(lock: Lock, words: Sequence[str]) -> str:
+    """Return the root whose paths are meant, "" for the only one. Raises UserError usage."""
+    names = lock.roots
+    named = {word.partition("=")[0] for word in words}
+    if not names:
+        return ""
+    if len(named) == 1 and named <= set(names):
+        return named.pop()
+    raise UserError(
+        Code.USAGE,
+        "this is written for one root, and the lock is for several",
+        hint=f"Say which one with --root NAME. There are {listed(names)}.",
+    )
 
 
 def _text(lock: Lock, style: str, api_url: str) -> str:

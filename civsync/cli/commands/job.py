@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
-from civsync.cli.documents import load_head, read_bytes
 from civsync.cli.download_names import downloads_named
 from civsync.cli.job_client import Job, Jobs, ask, find_jobs
 from civsync.cli.job_text import rate_text, run_document, run_lines
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
-from civsync.cli.settings import DEFAULT_ROOT, find_project, find_root
+from civsync.cli.roots import locate, roots_in_manifest
+from civsync.cli.settings import find_project
 from civsync.core.codes import Code
 from civsync.core.control import Cancel, Limit, Order, Pause, Prioritize, Resume
 from civsync.core.errors import UserError
@@ -45,8 +44,8 @@ def command() -> None:
 def show_list(context: Context) -> None:
     """Show your running syncs and how far their downloads are."""
     jobs = find_jobs()
-    wanted = _wanted_root(context)
-    runs = [job.run for job in jobs.answered if wanted in (None, job.run.root)]
+    wanted = _wanted_roots(context)
+    runs = [job.run for job in jobs.answered if wanted is None or job.run.root in wanted]
     if context.output.choice.json:
         body = {"runs": [run_document(run) for run in runs], "silent": list(jobs.silent)}
         context.output.document("civsync.job-list", body)
@@ -195,10 +194,10 @@ def _tell(
 
 def _choose(context: Context, jobs: Jobs) -> Job:
     """Return the one running sync that is meant. Raises UserError no-job, usage."""
-    wanted = _wanted_root(context)
-    found = [job for job in jobs.answered if wanted in (None, job.run.root)]
+    wanted = _wanted_roots(context)
+    found = [job for job in jobs.answered if wanted is None or job.run.root in wanted]
     if not found:
-        where = "" if wanted is None else f" at {wanted}"
+        where = "" if wanted is None else f" at {', '.join(sorted(wanted))}"
         raise UserError(Code.NO_JOB, "; ".join([f"no sync is running{where}", *jobs.silent]))
     if len(found) > 1:
         roots = ", ".join(f"{show(job.run.root)} (process {job.run.pid})" for job in found)
@@ -210,12 +209,11 @@ def _choose(context: Context, jobs: Jobs) -> Job:
     return found[0]
 
 
-def _wanted_root(context: Context) -> str | None:
-    """Return the real path of the root that flags or variables name; None without any."""
+def _wanted_roots(context: Context) -> set[str] | None:
+    """Return the real paths of the roots that flags or variables name; None without any."""
     settings = context.settings
     if settings.root is None and settings.manifest is None:
         return None
     project = find_project(settings)
-    text = read_bytes(project.manifest) if settings.root is None else None
-    root = DEFAULT_ROOT if text is None else load_head(project, text)[0]
-    return str(Path(find_root(settings, project, root)).resolve())
+    located = locate(settings, project, roots_in_manifest(settings, project))
+    return {str(each.path.resolve()) for each in located}

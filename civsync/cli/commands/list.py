@@ -1,6 +1,6 @@
 """`civsync list`: what is locked, with sizes; or why one file is."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -8,11 +8,13 @@ import click
 from civsync.cli.documents import load_lock, load_manifest
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, show, size_text
-from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root
+from civsync.cli.roots import Located, locate
+from civsync.cli.settings import Project, find_project
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, UserError
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.request import Entry, Manifest
+from civsync.core.roots import Roots
 
 
 @click.command()
@@ -37,8 +39,8 @@ def command(context: Context, *, paths: tuple[str, ...], sort: str) -> None:
     output = context.output
     if paths:
         manifest = _manifest(project)
-        root = _root(context, project, manifest)
-        named = [_find(lock, root, path) for path in paths]
+        located = _located(context, project, manifest)
+        named = [_find(lock, located, path) for path in paths]
         if output.choice.json:
             files = [_why(*pair) for found in named for pair in found]
             output.document("civsync.list", {"files": files})
@@ -66,33 +68,35 @@ def _manifest(project: Project) -> Manifest | None:
         return None
 
 
-def _root(context: Context, project: Project, manifest: Manifest | None) -> Path | None:
-    """Return the root, None where it cannot be known."""
+def _located(context: Context, project: Project, manifest: Manifest | None) -> Sequence[Located]:
+    """Return the roots, none where they cannot be known."""
     try:
-        return find_root(
-            context.settings, project, DEFAULT_ROOT if manifest is None else manifest.root
-        )
+        return locate(context.settings, project, manifest.roots if manifest else Roots())
     except CivsyncError:
-        return None
+        return ()
 
 
-def _find(lock: Lock, root: Path | None, path: str) -> Found:
+def _find(lock: Lock, located: Sequence[Located], path: str) -> Found:
     """Return who wants the file at `path`. Raises UserError usage if nobody does."""
     from civsync.documents.hints import did_you_mean
 
-    wanted = {path, _below(root, path)}
-    found = [(entry, file) for entry, file in lock.files() if file.path in wanted]
+    below = {each.name: _below(each.path, path) for each in located}
+    found = [
+        (entry, file)
+        for entry, file in lock.files()
+        if any(place in (path, below.get(root)) for root, place in file.places.items())
+    ]
     if not found:
-        known = [file.path for _, file in lock.files()]
+        known = [place for _, file in lock.files() for place in file.places.values()]
         hint = did_you_mean(path, known) or "Run `civsync list` to see all paths."
         raise UserError(Code.USAGE, f"no locked file has the path {path!r}", hint=hint)
     return found
 
 
-def _below(root: Path | None, path: str) -> str:
+def _below(root: Path, path: str) -> str:
     """Return a path on disk as the lock writes it, "" for one that is not below the root."""
     try:
-        return "" if root is None else Path(path).absolute().relative_to(root.absolute()).as_posix()
+        return Path(path).absolute().relative_to(root.absolute()).as_posix()
     except ValueError:
         return ""
 
@@ -111,6 +115,7 @@ def _explain(named: list[Found], asked: Mapping[str, Entry], output: Output) -> 
 def _brief(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
     return {
         "path": file.path,
+        **({"paths": dict(file.paths)} if file.paths else {}),
         "size": file.size,
         "sha256": file.sha256,
         "entry": entry.key,
@@ -144,19 +149,22 @@ def _why(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
 
 def _lines(lock: Lock, sort: str, output: Output) -> Iterable[str]:
     gone = {file.path for entry, file in lock.files() if entry.gone}
+    files = lock.by_path()
     rows = [
         (
-            path,
+            f"{root}: {place}" if root else place,
             file.size,
             show(f"{file.model} · {file.version}")
             + ("  (gone from Civitai)" if path in gone else ""),
         )
-        for path, file in lock.by_path().items()
+        for path, file in files.items()
+        for root, place in file.places.items()
     ]
     rows.sort(key=lambda row: (-row[1], row[0]) if sort == "size" else (0, row[0]))
     width = min(72, max((len(show(path)) for path, _, _ in rows), default=0))
     for path, size, origin in rows:
         dim = output.paint(origin, "dim", to_stdout=True)
         yield f"{size_text(size):>10}  {show(path):<{width}}  {dim}"
-    total = sum(size for _, size, _ in rows)
-    yield f"{size_text(total):>10}  {count_text(len(rows), 'file')}"
+    total = sum(file.size for file in files.values())
+    each = f", in each of {count_text(len(lock.roots), 'root')}" if lock.roots else ""
+    yield f"{size_text(total):>10}  {count_text(len(files), 'file')}{each}"

@@ -7,7 +7,7 @@ import click
 from civsync.cli.documents import load_manifest, lock_missing, read_bytes
 from civsync.cli.entry_names import entries_named
 from civsync.cli.found_lock import find_lock, tell_clashes
-from civsync.cli.lock_text import change_lines
+from civsync.cli.lock_text import change_lines, dropped_roots_text
 from civsync.cli.locking import (
     current_lock,
     explain_stale,
@@ -21,7 +21,8 @@ from civsync.cli.locking import (
 from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, show, size_text
 from civsync.cli.recording import Recording
-from civsync.cli.settings import Project, find_project, find_root
+from civsync.cli.roots import place_for_parts
+from civsync.cli.settings import Project, find_project
 from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock
@@ -65,7 +66,7 @@ def command(
     found = find_lock(project, read_bytes(project.lock), canonical=True)
     wanted = {entry.key for name in chosen for entry in entries_named(name, manifest, found.lock)}
     _tell_held(context, manifest, wanted)
-    recording = Recording(root=lambda: find_root(context.settings, project, manifest.root))
+    recording = Recording(root=lambda: place_for_parts(context.settings, project, manifest))
     tell_clashes(context.output, found, manifest)
     locking = mend(
         context,
@@ -99,6 +100,8 @@ def command(
         return ExitCode.OK
     for line in change_lines(changes, output):
         output.talk(line)
+    if dropped := dropped_roots_text(locking.previous, locking.lock):
+        output.talk(dropped)
     tell_to_record(output, locking)
     total = size_text(sum(file.size for file in files))
     entries = count_text(len(locking.lock.entries), "entry")

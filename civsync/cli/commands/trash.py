@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import click
 
-from civsync.cli.documents import load_head, parse_lock, read_bytes
+from civsync.cli.documents import parse_lock, read_bytes
 from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, error_document, show, size_text
-from civsync.cli.settings import DEFAULT_ROOT, Project, find_project, find_root
+from civsync.cli.roots import locate_only
+from civsync.cli.settings import Project, find_project
 from civsync.cli.trash_names import Placed, target_of, trashed_named
 from civsync.cli.trash_text import trash_lines, trashed_document
 from civsync.cli.turns import in_turn
@@ -80,9 +81,11 @@ def restore_files(context: Context, *, names: tuple[str, ...], to: str | None) -
             hint="Name them singly.",
         )
     project = find_project(context.settings)
-    disk = _open(context, project)
+    root = locate_only(context.settings, project)
+    disk = open_disk(root.path, context.settings)
     text = read_bytes(project.lock)
-    wants = wanted_files(Lock() if text is None else parse_lock(project, text))
+    lock = Lock() if text is None else parse_lock(project, text).below(root.name)
+    wants = wanted_files(lock)
     trashed = disk.trash.entries()
     found = {name: trashed_named(name, trashed, disk.root.path) for name in names}
     meant = {each.id: (name, each) for name, each in found.items()}
@@ -237,9 +240,7 @@ def _tell_restored(
 
 def _open(context: Context, project: Project) -> Disk:
     """Open the root. The lock is not needed for that, and the manifest only where it names it."""
-    text = read_bytes(project.manifest) if context.settings.root is None else None
-    root = DEFAULT_ROOT if text is None else load_head(project, text)[0]
-    return open_disk(find_root(context.settings, project, root), context.settings)
+    return open_disk(locate_only(context.settings, project).path, context.settings)
 
 
 def _sum(trashed: Sequence[Trashed]) -> str:

@@ -4,10 +4,11 @@ import time
 
 import click
 
-from civsync.cli.goal import glance_at_lock
+from civsync.cli.goal import Goal, glance_at_lock
 from civsync.cli.groups import choose_for, group_options
 from civsync.cli.options import Context, common_options, in_force, pass_context
 from civsync.cli.progress import choose_display
+from civsync.cli.serving import serve
 from civsync.cli.verifying import find_faults, tell
 from civsync.cli.wiring import Disk, note_known_files, open_disk
 from civsync.core.codes import Code
@@ -79,7 +80,28 @@ def command(
         from civsync.cli.rebuilding import rebuild_receipt
 
         return rebuild_receipt(context, groups, jobs=jobs, yes=yes)
-    goal = glance_at_lock(context)
+
+    def work(goal: Goal) -> int:
+        return _verify(
+            context, groups, goal, quick=quick, full=full, repair=repair, offline=offline, jobs=jobs
+        )
+
+    goals = glance_at_lock(context)
+    return serve(context, goals, work, document="civsync.verify", to_stdout=True)
+
+
+def _verify(
+    context: Context,
+    groups: GroupWishes,
+    goal: Goal,
+    *,
+    quick: bool,
+    full: bool,
+    repair: bool,
+    offline: bool,
+    jobs: int,
+) -> int:
+    """Do it for one root."""
     chosen = choose_for(goal, groups, context.output)
     disk = open_disk(goal.root, context.settings)
     if not groups:
