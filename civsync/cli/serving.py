@@ -20,6 +20,7 @@ _WORDS: Final[Mapping[int, str]] = {
     ExitCode.OK: "done",
     ExitCode.PENDING: "changes pending",
 }
+"""What to say of a root with which nothing is wrong."""
 
 
 def serve(
@@ -98,6 +99,8 @@ def _tell_error(output: Output, error: CivsyncError) -> ExitCode:
 def _tell_status(output: Output, name: str, status: int | None) -> None:
     if status is None:
         words = "not looked at any more"
+    elif status in _ENDS:
+        words = "interrupted"
     else:
         words = _WORDS.get(status) or f"failed, exit status {status}"
     output.warn_line(f"{name}: {words}")

@@ -33,6 +33,7 @@ ROOTS_VERSION: Final = 3
 FIRST_VERSION: Final = 1
 """The format that is read for ever and never written."""
 
+_PATHS_KEY: Final = b'"paths"'
 _NO_PATHS: Final = (b',"paths":{},', b",")
 _NO_PATH: Final = (b'{"path":"","paths":{', b'{"paths":{')
 """What a record leaves out, as text: within a JSON string no quotation mark stands bare, so that
@@ -96,7 +97,8 @@ def read_lock(
             raise _wrong_schema(name, document.schema, document.schema_version)
     except CodecError as error:
         raise _explain(data, name, error) from None
-    entries = tuple(map(_with_first_paths, entries))
+    if _PATHS_KEY in data:
+        entries = tuple(map(_with_first_paths, entries))
     if not is_plainly_sound(entries):
         problems = list(check_entries(entries, name, apart=apart))
         if problems:
