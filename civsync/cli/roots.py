@@ -142,7 +142,7 @@ def _chosen(words: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
             names = listed(sorted(named))
             raise UserError(
                 Code.USAGE,
-                f"--root {show(word)} names no root of this project",
+                f"--root or CIVSYNC_ROOT says {show(word)!r}, which names no root of this project",
                 hint=" ".join(
                     filter(
                         None,

@@ -52,6 +52,23 @@ TREES = {
         "models/controlnet/controlnet11Models_depth.yaml",
         "models/loras/add_detail.safetensors",
     },
+    "three-programs.yaml": {
+        *(
+            "ComfyUI/models/checkpoints/dreamshaper_7.safetensors",
+            "ComfyUI/models/embeddings/easynegative.safetensors",
+            "ComfyUI/models/loras/SD 1.5/add_detail.safetensors",
+        ),
+        *(
+            "stable-diffusion-webui-forge/embeddings/easynegative.safetensors",
+            "stable-diffusion-webui-forge/models/Lora/add_detail.safetensors",
+            "stable-diffusion-webui-forge/models/Stable-diffusion/dreamshaper_7.safetensors",
+        ),
+        *(
+            "invokeai-import/embedding/easynegative.safetensors",
+            "invokeai-import/lora/add_detail.safetensors",
+            "invokeai-import/main/dreamshaper_7.safetensors",
+        ),
+    },
     "team/civsync.yaml": {
         "models/checkpoints/Lykon/dreamshaper_7.safetensors",
         "models/checkpoints/realisticVisionV51_v51VAE.safetensors",
