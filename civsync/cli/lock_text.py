@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from civsync.cli.output import Output, count_text, show, size_text
-from civsync.core.lock import Lock, LockedFile
+from civsync.core.lock import Lock, LockedFile, RootedFile
 from civsync.decide.differences import (
     Change,
     FactChange,
@@ -180,7 +180,7 @@ def _file(file: LockedFile | None) -> dict[str, object] | None:
         return None
     return {
         "path": file.path,
-        **({"paths": dict(file.paths)} if file.paths else {}),
+        **({"paths": dict(file.paths)} if isinstance(file, RootedFile) else {}),
         "size": file.size,
         "sha256": file.sha256,
         "model_id": file.model_id,

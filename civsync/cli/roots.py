@@ -162,7 +162,7 @@ def _located(project: Project, name: str, path: str, given: str, configured: str
     if given:
         return Located(name=name, path=Path(given).expanduser())
     if configured:
-        return Located(name=name, path=configured_root(configured))
+        return Located(name=name, path=configured_root(configured, f"roots.{name}"))
     place = project.folder / path
     if path == SOMEWHERE:
         error: CivsyncError = UserError(

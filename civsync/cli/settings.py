@@ -128,8 +128,8 @@ def root_below(project: Project, path: str, name: str = "") -> Path:
     return root
 
 
-def configured_root(text: str) -> Path:
-    """Return a root out of the user's config. Raises UserError config-invalid."""
+def configured_root(text: str, key: str = "root") -> Path:
+    """Return a root under `key` of the user's config. Raises UserError config-invalid."""
     try:
         root = Path(text).expanduser()
     except RuntimeError:  # "~nobody"
@@ -137,7 +137,7 @@ def configured_root(text: str) -> Path:
     if not root.is_absolute():
         raise UserError(
             Code.CONFIG_INVALID,
-            f"`root: {text}` is not a whole path, and would mean another folder everywhere",
+            f"`{key}: {text}` is not a whole path, and would mean another folder everywhere",
             subject=str(config_dir() / "config.yaml"),
             hint="Write the whole path, or begin it with ~/.",
         )

@@ -45,8 +45,9 @@ def file_lines(file: LockedFile, output: Output) -> Iterator[str]:
         ("SHA256", file.sha256 or "not known yet"),
         *sorted(file.hashes.items()),
     ]
-    for root, path in sorted(file.paths.items()):
-        yield _row(root, path)
+    for root, path in sorted(file.places.items()):
+        if root:
+            yield _row(root, path)
     for name, text in rows:
         if text:
             yield _row(name, text)

@@ -5,32 +5,24 @@ that the same inputs give the same lock everywhere.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field, fields, replace
 
 from civsync.core.limits import MAX_ID
 from civsync.core.names import SafePath
-
-NOWHERE: Final = SafePath("")
-"""No path at all; no file has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
     """One file: where it goes, which bytes it is, and what is remembered of its origin.
 
-    `path` is relative to the root. Where the manifest has several roots, `paths` has the path
-    below each by its name, and `path` is that below the first of the names; else it is empty.
-    It is never NOWHERE: that is only what a record without any path is read as. `size` in
-    bytes; `sha256` in lower case. `hashes` are all other ones the API gave. `owner_version_id`
-    is the version to download from where that is another one (a linked VAE). `model`,
-    `version` and the rest are the raw values of template fields; `license` lists what the
-    creator allows, as `License.words` spells it, with commas; `rating` is one of RATINGS, ""
-    where Civitai gave none.
+    `path` is relative to the root. `size` in bytes; `sha256` in lower case. `hashes` are
+    all other ones the API gave. `owner_version_id` is the version to download from where
+    that is another one (a linked VAE). `model`, `version` and the rest are the raw values of
+    template fields; `license` lists what the creator allows, as `License.words` spells it,
+    with commas; `rating` is one of RATINGS, "" where Civitai gave none.
     """
 
-    path: SafePath = NOWHERE
-    paths: Mapping[str, SafePath] = field(default_factory=dict)
+    path: SafePath
     size: int
     sha256: str
     model_id: int
@@ -60,13 +52,14 @@ class LockedFile:
     @property
     def places(self) -> Mapping[str, SafePath]:
         """The path by the name of each root; "" names the only one."""
-        return self.paths or {"": self.path}
+        return {"": self.path}
 
     def at(self, places: Mapping[str, SafePath]) -> "LockedFile":
-        """Return this file at other `places`, of the form of `places`."""
-        if "" in places:
-            return replace(self, path=places[""], paths={})
-        return replace(self, path=places[min(places)], paths=places)
+        """Return this file at other `places`, below the only root or below those with names."""
+        facts = {each.name: getattr(self, each.name) for each in fields(LockedFile)[1:]}
+        if places.keys() == {""}:
+            return LockedFile(path=places[""], **facts)
+        return RootedFile(path=places[min(places)], paths=places, **facts)
 
     def scan(self, kind: str) -> str:
         """Return the result of the scan named "pickle" or "virus", "" if there is none."""
@@ -81,6 +74,21 @@ class LockedFile:
     def blake3(self) -> str | None:
         """The published BLAKE3, if there is one."""
         return self.hashes.get("BLAKE3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootedFile(LockedFile):
+    """A file that lies below each of several roots: `paths` by their names, of which none is "".
+
+    `path` stands for them in messages: it is that below the first of the names.
+    """
+
+    paths: Mapping[str, SafePath]
+
+    @property
+    def places(self) -> Mapping[str, SafePath]:
+        """The path by the name of each root."""
+        return self.paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +143,8 @@ class Lock:
     @property
     def roots(self) -> tuple[str, ...]:
         """The names of the roots that it places files in, sorted; none if there is only one."""
-        return tuple(sorted({name for _, file in self.files() for name in file.paths}))
+        files = [file for _, file in self.files() if isinstance(file, RootedFile)]
+        return tuple(sorted({name for file in files for name in file.paths}))
 
     def below(self, root: str) -> "Lock":
         """Return the lock as it is for the root of this name alone, "" for the only one.

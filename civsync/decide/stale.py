@@ -128,7 +128,7 @@ def _moved(manifest: Manifest, entries: Iterable[LockedEntry]) -> Iterable[Stale
 
 def _roots(entry: LockedEntry) -> list[str]:
     """Return the names of the roots that an entry's files lie in; none for the only root."""
-    return sorted({name for file in entry.files for name in file.paths})
+    return sorted({name for file in entry.files for name in file.places} - {""})
 
 
 def _moves(was: LockedFile, file: LockedFile) -> Iterable[Difference]:

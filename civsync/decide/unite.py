@@ -10,7 +10,10 @@ entry twice, or one with the files of another model.
 
 from dataclasses import dataclass, replace
 
-from civsync.core.lock import NOWHERE, Lock, LockedEntry, model_in_key, sort_key
+from civsync.core.lock import Lock, LockedEntry, model_in_key, sort_key
+from civsync.core.names import SafePath
+
+_NOWHERE = SafePath("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,5 +84,5 @@ def _essence(entry: LockedEntry) -> LockedEntry:
         groups=(),
         priority=0,
         protect=None,
-        files=tuple(replace(file, path=NOWHERE, paths={}) for file in files),
+        files=tuple(file.at({"": _NOWHERE}) for file in files),
     )

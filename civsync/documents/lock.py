@@ -6,21 +6,22 @@ files that some disk would take for one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.lock import (
-    NOWHERE,
     Lock,
     LockedEntry,
     LockedFile,
+    RootedFile,
     Waiting,
     model_in_key,
     sort_key,
 )
+from civsync.core.names import SafePath
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 from civsync.documents.lock_checks import check_entries, is_plainly_sound, problem_in
 
@@ -33,11 +34,11 @@ ROOTS_VERSION: Final = 3
 FIRST_VERSION: Final = 1
 """The format that is read for ever and never written."""
 
-_PATHS_KEY: Final = b'"paths"'
-_NO_PATHS: Final = (b',"paths":{},', b",")
-_NO_PATH: Final = (b'{"path":"","paths":{', b'{"paths":{')
-"""What a record leaves out, as text: within a JSON string no quotation mark stands bare, so that
-nothing but the keys themselves can look like it."""
+_NO_PATH: Final = (b'{"path":"",', b"{")
+"""What a record with `paths` leaves out, as text: within a JSON string no quotation mark stands
+bare, so that nothing but that key itself can look like it."""
+
+_NOWHERE: Final = SafePath("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,33 @@ class _Document:
     schema: str
     schema_version: int
     entries: tuple[LockedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record(LockedFile):
+    """A file as it may stand in a lock for several roots: with a path, or with paths."""
+
+    path: SafePath = _NOWHERE
+    paths: Mapping[str, SafePath] = field(default_factory=dict)
+
+    def file(self) -> LockedFile:
+        """Return the file. One with neither has no path, and one with both keeps both."""
+        if not self.paths:
+            return self.at({"": self.path})
+        rooted = self.at(self.paths)
+        return replace(rooted, path=self.path) if self.path else rooted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RecordedEntry(LockedEntry):
+    files: tuple[_Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RecordedDocument:
+    schema: str
+    schema_version: int
+    entries: tuple[_RecordedEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +115,9 @@ def read_lock(
     if len(data) > LOCK_BYTES:
         raise _invalid(name, "the lock is too large to be one")
     try:
-        document = decode(data, _Document)
-        entries = document.entries
-        if (document.schema, document.schema_version) == (SCHEMA, FIRST_VERSION):
-            from civsync.documents import lock_first_format  # noqa: PLC0415 - rarely needed
-
-            entries = lock_first_format.read_first_format(data)
-        elif not _is_readable(document.schema, document.schema_version):
-            raise _wrong_schema(name, document.schema, document.schema_version)
+        entries = _entries(data, name)
     except CodecError as error:
         raise _explain(data, name, error) from None
-    if _PATHS_KEY in data:
-        entries = tuple(map(_with_first_paths, entries))
     if not is_plainly_sound(entries):
         problems = list(check_entries(entries, name, apart=apart))
         if problems:
@@ -114,6 +133,41 @@ def read_lock(
             message = f"the key {repeated.key!r} stands twice in one object"
             raise _document_error(Code.LOCK_INVALID, name, message, line=repeated.line)
     return Lock(entries=entries)
+
+
+def _entries(data: bytes, name: str) -> tuple[LockedEntry, ...]:
+    """Return the entries, as unchecked as the text is. Raises CodecError, DocumentError."""
+    try:
+        document = decode(data, _Document)
+    except CodecError:
+        # Records of another form may have come in by a merge, whatever the head says.
+        if b'"paths"' not in data:
+            raise
+        return _recorded_entries(data, name)
+    head = (document.schema, document.schema_version)
+    if head == (SCHEMA, FIRST_VERSION):
+        from civsync.documents import lock_first_format  # noqa: PLC0415 - rarely needed
+
+        return lock_first_format.read_first_format(data)
+    if head == (SCHEMA, ROOTS_VERSION):
+        return _recorded_entries(data, name)
+    if head != (SCHEMA, SCHEMA_VERSION):
+        raise _wrong_schema(name, *head)
+    return document.entries
+
+
+def _recorded_entries(data: bytes, name: str) -> tuple[LockedEntry, ...]:
+    document = decode(data, _RecordedDocument)
+    if not _is_readable(document.schema, document.schema_version):
+        raise _wrong_schema(name, document.schema, document.schema_version)
+    names = [each.name for each in fields(LockedEntry) if each.name != "files"]
+    return tuple(
+        LockedEntry(
+            files=tuple(record.file() for record in entry.files),
+            **{name: getattr(entry, name) for name in names},
+        )
+        for entry in document.entries
+    )
 
 
 def in_file_order(lock: Lock) -> Lock:
@@ -145,7 +199,9 @@ def write_lock(lock: Lock) -> bytes:
 
 def _indented(entry: _Entry) -> bytes:
     """Return the text of one entry as it stands two levels deep."""
-    text = encode(entry).replace(*_NO_PATHS).replace(*_NO_PATH)
+    text = encode(entry)
+    if any(isinstance(file, RootedFile) for file in entry.files):
+        text = text.replace(*_NO_PATH)
     # JSON has no line breaks but those between its tokens.
     return pretty(text).rstrip(b"\n").replace(b"\n", b"\n    ")
 
@@ -165,22 +221,8 @@ def _entry(entry: LockedEntry) -> _Entry:
         gone=entry.gone,
         waiting=entry.waiting,
         files=tuple(
-            replace(file, path=NOWHERE) if file.paths else file for file in _by_path(entry)
-        ),
-    )
-
-
-def _with_first_paths(entry: LockedEntry) -> LockedEntry:
-    """Return `entry` with the paths that stand for those of several roots."""
-    if not any(file.paths for file in entry.files):
-        return entry
-    return replace(
-        entry,
-        files=tuple(
-            replace(file, path=file.paths[min(file.paths)])
-            if file.paths and not file.path
-            else file
-            for file in entry.files
+            replace(file, path=_NOWHERE) if isinstance(file, RootedFile) else file
+            for file in _by_path(entry)
         ),
     )
 
@@ -203,15 +245,15 @@ def _line_count(entries: Sequence[LockedEntry]) -> int:
         *[entry.waiting for entry in entries],
         *[entry.files for entry in entries],
         *[file.hashes for file in files],
-        *[file.paths for file in files],
+        *(rooted := [file.paths for file in files if isinstance(file, RootedFile)]),
     ]
     objects = [(entries, _Entry), (files, LockedFile), (waits, Waiting)]
     return (
         6
         + sum(map(bool, inner), start=bool(entries) - 1)
         + sum(len(entry.request) + len(entry.groups) for entry in entries)
-        + sum([len(file.hashes) + len(file.paths) for file in files])
-        - len(files)  # a record has `path` or `paths`
+        + sum([len(file.hashes) for file in files])
+        + sum(map(len, rooted))
         + sum(len(each) * (len(fields(kind)) + 2) for each, kind in objects)
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 from civsync.core.codes import Code
 from civsync.core.errors import Place, Problem
 from civsync.core.limits import MAX_ID
-from civsync.core.lock import LockedEntry, LockedFile
+from civsync.core.lock import LockedEntry, LockedFile, RootedFile
 from civsync.core.names import (
     SafePath,
     UnsafePathError,
@@ -50,12 +50,17 @@ def is_plainly_sound(entries: Sequence[LockedEntry]) -> bool:
         return False
     if len({entry.key for entry in entries}) < len(entries):
         return False
-    if not any(file.paths for file in files):
+    rooted = [file for file in files if isinstance(file, RootedFile)]
+    if not rooted:
         return _are_plainly_apart([file.path for file in files])
-    names = files[0].paths.keys()
-    return all(file.paths.keys() == names and _agrees(file) for file in files) and all(
-        is_root_name(name) and _are_plainly_apart([file.paths[name] for file in files])
-        for name in names
+    names = rooted[0].paths.keys()
+    return (
+        len(rooted) == len(files)
+        and all(file.paths.keys() == names and _agrees(file) for file in rooted)
+        and all(
+            is_root_name(name) and _are_plainly_apart([file.paths[name] for file in rooted])
+            for name in names
+        )
     )
 
 
@@ -72,7 +77,7 @@ def _are_plainly_apart(paths: Sequence[str]) -> bool:
 
 def _agrees(file: LockedFile) -> bool:
     """Tell whether a record has a path, or paths, but not both."""
-    return not file.paths or file.path == file.paths[min(file.paths)]
+    return not isinstance(file, RootedFile) or file.path == file.paths[min(file.paths)]
 
 
 def check_entries(entries: Sequence[LockedEntry], name: str, *, apart: bool) -> Iterator[Problem]:
@@ -121,7 +126,7 @@ _PLACE_ANEW: Final = "Run `civsync lock`: it gives the files places of their own
 def _check_places(file: LockedFile, name: str) -> Iterator[Problem]:
     key = f"file {file.file_id}"
     for root, path in file.places.items():
-        if file.paths and not is_root_name(root):
+        if isinstance(file, RootedFile) and not is_root_name(root):
             yield problem_in(name, f"{root!r} cannot be the name of a root", key=key)
         try:
             parse_path(path)

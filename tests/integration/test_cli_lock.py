@@ -350,7 +350,7 @@ def leading_out(text: str) -> str:
 
 
 def from_the_future(text: str) -> str:
-    return text.replace('"schema_version": 2', '"schema_version": 3')
+    return text.replace('"schema_version": 2', '"schema_version": 4')
 
 
 def in_half_a_conflict(text: str) -> str:

@@ -12,7 +12,7 @@ from civsync.cli.roots import Located, locate
 from civsync.cli.settings import Project, find_project
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, UserError
-from civsync.core.lock import Lock, LockedEntry, LockedFile
+from civsync.core.lock import Lock, LockedEntry, LockedFile, RootedFile
 from civsync.core.request import Entry, Manifest
 from civsync.core.roots import Roots
 
@@ -115,7 +115,7 @@ def _explain(named: list[Found], asked: Mapping[str, Entry], output: Output) -> 
 def _brief(entry: LockedEntry, file: LockedFile) -> dict[str, object]:
     return {
         "path": file.path,
-        **({"paths": dict(file.paths)} if file.paths else {}),
+        **({"paths": dict(file.paths)} if isinstance(file, RootedFile) else {}),
         "size": file.size,
         "sha256": file.sha256,
         "entry": entry.key,
