@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from civsync.demo.artifacts import safetensors
 from civsync.disk.lockfile import hold_root
 from civsync.disk.root import open_root
 from support.cli import Project, Ran
@@ -139,6 +140,18 @@ def test_a_root_on_another_disk_gets_a_copy(shop: Shop) -> None:
         assert (place / "models/Lora/m0.safetensors").is_file()
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_file_without_a_published_hash_is_downloaded_once_for_all_roots(shop: Shop) -> None:
+    model = shop.registry.add_model("odd", creator="lab")
+    unscanned = {"hashes": {}, "pickle_scan": "Pending", "virus_scan": "Pending"}
+    version = model.add_version("v1", base_model="SDXL 1.0")
+    version.add_file("m0.safetensors", safetensors("odd", KIB), **unscanned)
+    shop.want(model, head=BOTH, allow_unverified="true")
+    ok(shop.project.call("sync"))
+    assert downloads(shop) == 1
+    assert tree(shop.project, "ComfyUI/models") == COMFY_FILES[:1]
+    assert tree(shop.project, "forge") == FORGE_FILES[:1]
 
 
 # --- what changes in the manifest -------------------------------------------------------------
