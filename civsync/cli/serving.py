@@ -10,7 +10,7 @@ from typing import Final
 from civsync.cli.goal import Goal
 from civsync.cli.options import Context
 from civsync.cli.output import Output, error_document, show
-from civsync.core.codes import ExitCode
+from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, united_exit
 
 _ENDS: Final = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
@@ -37,37 +37,42 @@ def serve(
     What `work` prints as a document of a root is printed as one `document` of all; without
     that it is a stream, in which each line names its root. Text on a root has its name above,
     on stdout where it is data. Where the manifest names no roots, nothing of all this is done.
+    Raises UserError usage, whichever root finds it; any CivsyncError of the only root.
     """
     if not goals[0].at.name:
         return work(goals[0])
     output = context.output
-    gathered: list[Mapping[str, object]] | None = [] if document else None
-    output.gathered = gathered
     statuses: dict[str, int] = {}
     documents: list[Mapping[str, object]] = []
-    for goal in goals:
-        output.root = name = goal.at.name
-        _tell_root(output, goal, to_stdout=to_stdout)
-        try:
-            if goal.at.refused is not None:
-                raise goal.at.refused
-            statuses[name] = work(goal)
-        except CivsyncError as error:
-            statuses[name] = _tell_error(output, error)
-        if gathered is not None:
-            told = {key: value for each in gathered for key, value in each.items()}
-            documents.append({"name": name, "root": str(goal.root), **told})
-            gathered.clear()
-        failed = statuses[name] not in _WORDS
-        if statuses[name] in _ENDS or (failed and fail_fast):
-            break
-    output.root, output.gathered = "", None
+    try:
+        for goal in goals:
+            told: list[Mapping[str, object]] = []
+            output.root, output.gathered = goal.at.name, told if document else None
+            _tell_root(output, goal, to_stdout=to_stdout)
+            status = statuses[goal.at.name] = _status_of(output, goal, work)
+            facts = {key: value for each in told for key, value in each.items()}
+            documents.append({"name": goal.at.name, "root": str(goal.root), **facts})
+            if status in _ENDS or (fail_fast and status not in _WORDS):
+                break
+    finally:
+        output.root, output.gathered = "", None
     if document and output.choice.json:
         output.document(document, {"roots": documents})
     elif any(status not in _WORDS for status in statuses.values()):
         for goal in goals:
             _tell_status(output, goal.at.name, statuses.get(goal.at.name))
     return _worst(statuses.values())
+
+
+def _status_of(output: Output, goal: Goal, work: Callable[[Goal], int]) -> int:
+    if goal.at.refused is not None:
+        return _tell_error(output, goal.at.refused)
+    try:
+        return work(goal)
+    except CivsyncError as error:
+        if error.code is Code.USAGE:
+            raise  # the command line is the same for all roots
+        return _tell_error(output, error)
 
 
 def _tell_root(output: Output, goal: Goal, *, to_stdout: bool) -> None:

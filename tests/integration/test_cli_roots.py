@@ -317,6 +317,27 @@ def test_the_user_says_where_a_root_lies_elsewhere(shop: Shop, tmp_path: Path, b
     assert "far" not in shop.project.lock.read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("roots: {forge: models}", "`roots.forge: models` is not a whole path"),
+        ("roots: [forge]", "roots must be texts by name"),
+        ("roots: {forge: [x]}", "roots must be texts by name"),
+        ("root: x", ""),
+        ("roots: {other: x}", ""),
+    ],
+)
+def test_what_the_users_config_says_of_roots_is_read_closely(
+    synced: Shop, text: str, says: str
+) -> None:
+    """What is for manifests with one root, or with roots of other names, is not for this one."""
+    config = Path(synced.project.environment["XDG_CONFIG_HOME"]) / "civsync"
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "config.yaml").write_text(text)
+    ran = synced.project.call("sync")
+    assert (ran.status, says in ran.err) == (65 if says else 0, True), ran.err
+
+
 @pytest.mark.parametrize("command", [("sync",), ("status",), ("verify",), ("adopt", "--all")])
 def test_a_root_that_is_none_of_them_is_refused_and_they_are_named(
     synced: Shop, command: tuple[str, ...]
@@ -324,6 +345,12 @@ def test_a_root_that_is_none_of_them_is_refused_and_they_are_named(
     for word in ("forg", "models", "/srv/models", "comfy/x", "=x", ""):
         ran = synced.project.call(*command, f"--root={word}")
         assert (ran.status, "There are comfy and forge." in ran.err) == (64, True), ran.err
+
+
+def test_a_slip_in_the_command_line_is_told_once(synced: Shop) -> None:
+    ran = synced.project.call("sync", "--json", "--group", "video")
+    (error,) = ran.events
+    assert (ran.status, error["error"]["code"], "root" in error) == (64, "usage", False)
 
 
 FOR_ONE_ROOT = [
