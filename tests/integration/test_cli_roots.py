@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import pytest
 
 from civsync.demo.artifacts import safetensors
+from civsync.demo.faults import Fault, Stall
 from civsync.disk.lockfile import hold_root
 from civsync.disk.root import open_root
 from support.cli import Project, Ran
 from support.published import faults
-from support.shop import DOWNLOADS, Shop, listing, open_shop
+from support.shop import DOWNLOADS, Shop, listing, only_file, open_shop
 
 KIB = 1024
 COMFY = "  comfy: {path: ComfyUI/models}\n"
@@ -280,6 +283,30 @@ def test_damage_is_told_and_repaired_root_by_root(synced: Shop) -> None:
     assert [each["path"] for each in found["forge"]] == ["models/Lora/m0.safetensors"]
     ok(synced.project.call("verify", "--repair"))
     assert hurt.read_bytes() == data
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_ctrl_c_is_meant_for_all_roots_and_the_next_run_goes_on(shop: Shop) -> None:
+    size = 3000 * KIB
+    (model,) = shop.offer(size)
+    shop.want(model, head=BOTH)
+    release = threading.Event()
+    stall = Stall(release, after=size // 2)
+    shop.served.faults.add(
+        Fault(does=stall, origin="storage", path=f"/{only_file(model).id}/", times=None)
+    )
+    with shop.project.start("sync", "--json") as running:
+        assert running.stdout is not None
+        assert any('"progress"' in line for line in running.stdout)
+        running.send_signal(signal.SIGINT)
+        rest, said = running.communicate(timeout=20)
+    release.set()
+    shop.served.faults.clear()
+    assert (running.returncode, '"root": "forge"' in rest) == (130, False)
+    assert "comfy: interrupted\nforge: not looked at any more\n" in said
+    ran = ok(shop.project.call("sync", "--json"))
+    assert told(ran, "finished")["comfy"]["done"] == {"fetched": 1}
+    assert tree(shop.project, "forge") == FORGE_FILES[:1]
 
 
 # --- which root -------------------------------------------------------------------------------
