@@ -6,6 +6,8 @@ that the same inputs give the same lock everywhere.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
+from typing import Final
 
 from civsync.core.limits import MAX_ID
 from civsync.core.names import SafePath
@@ -56,7 +58,7 @@ class LockedFile:
 
     def at(self, places: Mapping[str, SafePath]) -> "LockedFile":
         """Return this file at other `places`, below the only root or below those with names."""
-        facts = {each.name: getattr(self, each.name) for each in fields(LockedFile)[1:]}
+        facts = dict(zip(_FACTS, _facts_of(self), strict=True))
         if places.keys() == {""}:
             return LockedFile(path=places[""], **facts)
         return RootedFile(path=places[min(places)], paths=places, **facts)
@@ -74,6 +76,10 @@ class LockedFile:
     def blake3(self) -> str | None:
         """The published BLAKE3, if there is one."""
         return self.hashes.get("BLAKE3")
+
+
+_FACTS: Final = tuple(each.name for each in fields(LockedFile) if each.name != "path")
+_facts_of: Final = attrgetter(*_FACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
