@@ -14,6 +14,7 @@ from civsync.core.errors import DocumentError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath, parse_path
 from civsync.core.request import Manifest, NamedRoot
+from civsync.core.roots import is_root_name
 from civsync.decide.place import place
 from civsync.decide.stale import Reason, needs_network, staleness
 from civsync.documents.layouts import build_layout
@@ -142,6 +143,22 @@ def test_a_root_that_stands_twice_is_found() -> None:
     text = write_lock(TWO).replace(b'"forge": "L/x/a"', b'"forge": "L/x/a",\n"forge": "L/y/a"', 1)
     with pytest.raises(DocumentError, match="twice"):
         read_lock(text)
+
+
+def test_whatever_byte_is_another_no_path_leads_out_of_any_root() -> None:
+    text = write_lock(TWO)
+    accepted = 0
+    for at_byte in range(len(text)):
+        for byte in (b".", b"/"):
+            try:
+                lock = read_lock(text[:at_byte] + byte + text[at_byte + 1 :])
+            except DocumentError:
+                continue
+            accepted += 1
+            for _, file in lock.files():
+                assert all(parse_path(path) == path for path in file.places.values())
+                assert all(map(is_root_name, lock.roots))
+    assert accepted > len(text) // 4
 
 
 # --- placing ---------------------------------------------------------------------------------
