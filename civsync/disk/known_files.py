@@ -48,8 +48,7 @@ _SET_VERSION: Final = f"PRAGMA user_version = {_VERSION}"
 _FIND: Final = "SELECT root, root_id, path, sha256, stamp, owned FROM files WHERE sha256 IN "
 _OURS_FIRST: Final = " ORDER BY owned DESC"
 _ADD: Final = (
-    "INSERT OR REPLACE INTO files (root, root_id, path, sha256, stamp, owned)"
-    " VALUES (?,?,?,?,?,?)"
+    "INSERT OR REPLACE INTO files (root, root_id, path, sha256, stamp, owned) VALUES (?,?,?,?,?,?)"
 )
 _DROP_ROOT: Final = "DELETE FROM files WHERE root = ? OR root_id = ?"
 _DROP: Final = "DELETE FROM files WHERE root = ? AND path = ? AND stamp = ?"
