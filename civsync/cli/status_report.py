@@ -32,9 +32,14 @@ from civsync.engine.world import World, glance, look
 
 def report_status(context: Context, groups: GroupWishes, *, exit_code: bool) -> int:
     """Print how each root and the lock differ, and return the exit status."""
+    goals = glance_at_lock(context, ahead=True)
+    if not context.output.choice.json:
+        # Manifest and lock are the same for all roots.
+        for line in _stale_lines(goals[0]):
+            context.output.data(line)
     return serve(
         context,
-        glance_at_lock(context, ahead=True),
+        goals,
         lambda goal: _report(context, groups, goal, exit_code=exit_code),
         document="civsync.status",
         to_stdout=True,
@@ -66,7 +71,7 @@ def _report(context: Context, groups: GroupWishes, goal: Goal, *, exit_code: boo
             },
         )
     else:
-        for line in _lines(goal, world, changes, output):
+        for line in _lines(world, changes, output):
             output.data(line)
     return ExitCode.PENDING if exit_code and pending else ExitCode.OK
 
@@ -111,14 +116,15 @@ def _next(action: Action | None) -> str:
             assert_never(action)
 
 
-def _lines(
-    goal: Goal, world: World, changes: Sequence[Comparison], output: Output
-) -> Iterator[str]:
+def _stale_lines(goal: Goal) -> Iterator[str]:
     if goal.lines:
         yield "The manifest differs from the lock:"
         yield from (f"  {show(line)}" for line in goal.lines)
         if not goal.lock_changed:
             yield "Civitai has to be asked what that leads to (run `civsync lock`). As locked now:"
+
+
+def _lines(world: World, changes: Sequence[Comparison], output: Output) -> Iterator[str]:
     if changes:
         yield f"Changed since civsync wrote it ({count_text(len(changes), 'file')}):"
         for each in changes:

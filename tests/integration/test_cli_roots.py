@@ -514,6 +514,16 @@ def test_a_look_ahead_shows_every_root(synced: Shop) -> None:
     assert [len(each["actions"]) for each in ran.json["roots"]] == [2, 2]
 
 
+def test_what_the_manifest_changed_is_told_once_for_all_roots(synced: Shop) -> None:
+    synced.want(
+        *models(synced), head=f"roots:\n{COMFY}{FORGE.replace('layout: forge', 'layout: invokeai')}"
+    )
+    out = ok(synced.project.call("status")).out
+    assert out.count("The manifest differs from the lock:") == 1
+    assert out.index("differs") < out.index("comfy  ") < out.index("forge  ")
+    assert "2 to move" in out
+
+
 def test_status_tells_of_a_root_that_cannot_be_looked_at(synced: Shop) -> None:
     shutil.rmtree(synced.project.folder / "ComfyUI/models/.civsync")
     ran = synced.project.call("status", "--json")
