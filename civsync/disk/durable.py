@@ -82,11 +82,11 @@ def prove_writable(folder: Folder) -> None:
     folder.unlink(probe)
 
 
-def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
-    """Give a file the name `new` in `target`, durably, and never over anything.
+def name_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
+    """Give a file one more name, never over anything; nothing is flushed.
 
-    False where the file system has no links, so that "nothing is there" was looked up an
-    instant before instead of being part of the same step. Raises OSError, FileExistsError.
+    False where the file system has no links, so that it has no other name any more. Raises
+    OSError, FileExistsError.
     """
     try:
         folder.link(name, target, new)
@@ -94,9 +94,17 @@ def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
         if error.errno not in NO_LINKS:
             raise
         folder.rename_new(name, target, new)
-        linked = False
-    else:
-        linked = True
+        return False
+    return True
+
+
+def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
+    """Give a file the name `new` in `target`, durably, and never over anything.
+
+    False where the file system has no links, so that "nothing is there" was looked up an
+    instant before instead of being part of the same step. Raises OSError, FileExistsError.
+    """
+    linked = name_new(folder, name, target, new)
     # The new name is on the medium before the old one goes.
     target.sync()
     if linked:

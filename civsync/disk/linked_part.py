@@ -43,6 +43,11 @@ class LinkedPart:
         return self._done
 
     @property
+    def descriptor(self) -> int | None:
+        """The open file; None once it was let go of."""
+        return self._fd
+
+    @property
     def stamp(self) -> Stamp:
         """The file's stamp as it is."""
         with faults_of("look at", self._shown):

@@ -57,6 +57,11 @@ class HeldPart:
         return self._done
 
     @property
+    def descriptor(self) -> int | None:
+        """The open file; None once it was let go of."""
+        return self._fd
+
+    @property
     def stamp(self) -> Stamp:
         """The file's stamp as it is."""
         with faults_of("look at", self._shown):

@@ -11,6 +11,7 @@ from civsync.core.disk import Absent, Linked, Obstacle, Regular, Stamp
 from civsync.core.errors import CivsyncError, IntegrityError, SafetyError
 from civsync.core.names import SafePath, parse_path
 from support.disk_worlds import KINDS, World, make_world
+from support.publishing import publish_part
 
 A = parse_path("loras/style/a.safetensors")
 B = parse_path("loras/other/b.safetensors")
@@ -32,7 +33,7 @@ def publish(
 ) -> Stamp:
     with world.parts.claim(sha256(data), len(data)) as part:
         part.write(data, part.done.prefix)
-        return world.store.publish(part, path, replacing=replacing)
+        return publish_part(world.store, part, path, replacing=replacing)
 
 
 def stamp_at(world: World, path: SafePath) -> Stamp:
@@ -159,7 +160,7 @@ def test_unverified_bytes_get_no_name_whoever_asks(
     with world.parts.claim(sha256(DATA), len(DATA)) as part:
         part.write(received, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
-            world.store.publish(part, A, replacing=None)
+            publish_part(world.store, part, A)
     assert refusal(error) is code
     assert world.read(A) is None
 
@@ -176,7 +177,7 @@ def test_a_replaced_file_can_be_had_back_without_the_network(world: World) -> No
 def publish_salvaged(world: World, data: bytes, path: SafePath) -> None:
     with world.parts.claim(sha256(data), len(data)) as part:
         assert part.done.total == len(data)
-        world.store.publish(part, path, replacing=None)
+        publish_part(world.store, part, path)
 
 
 @pytest.mark.fault("4.4/user-meanwhile", "edited")
