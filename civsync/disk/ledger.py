@@ -213,7 +213,7 @@ class DiskLedger:
             fd = self._notes()
             try:
                 write_all(fd, lines)
-                if durable:
+                if durable and self._beneath.durable:
                     _flush(fd)
                 self._end += len(lines)
             except OSError:

@@ -10,7 +10,6 @@ from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import DiskError
 from civsync.core.ranges import Ranges
-from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.journal import read_at
@@ -77,7 +76,7 @@ class LinkedPart:
         """
         fd = self._open()
         with faults_of("flush", self._shown):
-            flush(fd)
+            self._folder.flush(fd)
         settle(self._folder, self._stamp.mtime_ns)
         stamp = self.stamp
         if stamp != self._stamp:

@@ -80,7 +80,7 @@ class Publishing:
         DiskError.
         """
         entries = [_Entry(each) for each in wanted]
-        if len(entries) > 1:
+        if len(entries) > 1 and self._beneath.durable:
             for entry in entries:
                 begin_write_back(entry.held.descriptor)
         for entry in entries:

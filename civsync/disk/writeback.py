@@ -34,15 +34,22 @@ class WriteBack:
     """Flushes the open file `fd` in a thread of its own, a step behind its writers.
 
     `hashed` gives the length of the prefix that nobody will read again; `flushed` is told,
-    from that thread, what is on the medium. One thread at a time may call the methods.
+    from that thread, what is on the medium. One thread at a time may call the methods. Unless
+    `durable` pages are only given back, and nothing is flushed, nor said to be.
     """
 
     def __init__(
-        self, fd: int, hashed: Callable[[], int], flushed: Callable[[Ranges], None]
+        self,
+        fd: int,
+        hashed: Callable[[], int],
+        flushed: Callable[[Ranges], None],
+        *,
+        durable: bool = True,
     ) -> None:
         self._fd = fd
         self._hashed = hashed
         self._flushed = flushed
+        self._durable = durable
         self._changed = threading.Condition()
         self._written = Ranges()
         self._done = 0
@@ -93,10 +100,12 @@ class WriteBack:
                     if self._stopping:
                         return
                     written = self._written
-                os.fdatasync(self._fd)
+                if self._durable:
+                    os.fdatasync(self._fd)
                 if hashed := self._hashed():  # 0 would mean the whole file
                     os.posix_fadvise(self._fd, 0, hashed, os.POSIX_FADV_DONTNEED)
                 self._done = written.total
-                self._flushed(written)
+                if self._durable:
+                    self._flushed(written)
         except OSError as error:
             self._error = error
