@@ -67,7 +67,9 @@ def test_a_kill_at_every_step_of_a_first_sync_loses_nothing(call: str, tmp_path:
 def _kill(world: CrashWorld, target: Target, call: str, number: int) -> bool:
     """Kill a run at that call; False if it came to its end before."""
     words = world.words(target, "--jobs", "1")
-    ran = run_traced(world.project, *words, inject=f"{call}:signal=KILL:when={number}")
+    # The quick way leaves out threads, so that a sweep would end at the first call.
+    inject = f"{call}:signal=KILL:when={number}"
+    ran = run_traced(world.project, *words, inject=inject, main_too=True)
     world.require_no_wrong_file()
     world.require_notes()
     if ran.status == KILLED:

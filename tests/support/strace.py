@@ -1,6 +1,7 @@
 """Break system calls of civsync with strace: kill at the k-th, fail it, or fake its result."""
 
 import functools
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from support.cli import Project, Ran, command
 
 _SLACK_S = 60
+
+_CALL = re.compile(r"(\d+) +(\w+)\((?:\d+<([^>]*)>)?")
 
 
 @functools.cache
@@ -72,3 +75,26 @@ def run_traced(
 
 
 KILLED = -signal.SIGKILL
+
+
+def calls_of(
+    project: Project, *words: str, calls: Sequence[str], log: Path
+) -> tuple[Ran, list[tuple[str, str, str]]]:
+    """Run civsync, and return what all its threads called: thread, call, and the file's path.
+
+    They are in their order. Calls that take no descriptor first have no path.
+    """
+    options = ["-f", "-y", "-qq", "-o", str(log), "-e", f"trace={','.join(calls)}"]
+    done = subprocess.run(
+        ["strace", *options, *command(*words)],
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SLACK_S,
+        check=False,
+    )
+    found = map(_CALL.match, log.read_text("utf-8").splitlines())
+    named = [(each[1], each[2], each[3] or "") for each in found if each is not None]
+    return Ran(status=done.returncode, out=done.stdout, err=done.stderr), named
