@@ -10,7 +10,7 @@ import pytest
 
 from support.cli import Ran
 from support.crash_worlds import FOREIGN, CrashWorld, many_small_files, require_named_failure
-from support.strace import KILLED, calls_of, need_strace, run_traced
+from support.strace import KILLED, calls_of, need_strace, run_to_kill, run_traced
 
 pytestmark = pytest.mark.crash
 
@@ -64,17 +64,13 @@ def test_of_files_named_together_the_one_that_cannot_be_flushed_fails_alone(
         mine = max(by_thread.values(), key=lambda paths: sum(map(is_part, paths)))
         ninth = [at for at, path in enumerate(mine, start=1) if is_part(path)][8]
         words = world.words(world.one, "--jobs", "1")
-        ran = break_at(world, *words, inject=f"fsync:error=EIO:when={ninth}")
+        inject = f"fsync:error=EIO:when={ninth}"
+        ran = run_traced(world.project, *words, inject=inject, main_too=True)
         require_named_failure(ran.status, ran.err)
         assert ran.err.count("[disk-failed]") == 1
         world.require_no_wrong_file()
         assert len(world.files()) == len({*world.one.wanted, FOREIGN}) - 1
         world.finish(world.one)
-
-
-def break_at(world: CrashWorld, *words: str, inject: str) -> Ran:
-    """Do it to every thread: the quick way of strace leaves out more than the main one."""
-    return run_traced(world.project, *words, inject=inject, main_too=True)
 
 
 def is_part(path: str) -> bool:
@@ -89,7 +85,7 @@ def test_what_was_whole_when_the_process_was_killed_is_not_downloaded_again(
     with many_small_files(tmp_path / "project", files=12, size=SIZE) as world:
         words = world.words(world.one, "--jobs", "1")
         # Only files that are named together come to a second one in one thread.
-        ran = break_at(world, *words, inject="linkat:signal=KILL:when=2")
+        ran = run_to_kill(world.project, *words, inject="linkat:signal=KILL:when=2")
         assert ran.status == KILLED
         world.require_no_wrong_file()
         world.served.reset_counts()
@@ -112,7 +108,7 @@ def test_a_kill_at_every_step_of_naming_several_files_loses_nothing(
             for path in ("loras/small-4.safetensors", "vae/small-1.safetensors"):
                 (world.project.root / path).unlink()
             words = world.words(target, "--jobs", "1")
-            ran = break_at(world, *words, inject=f"{call}:signal=KILL:when={kill}")
+            ran = run_to_kill(world.project, *words, inject=f"{call}:signal=KILL:when={kill}")
             world.require_no_wrong_file()
             world.require_notes()
             if ran.status != KILLED:
