@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import Ran
+from civsync.core.limits import MIB
+from civsync.demo.artifacts import lazy_safetensors
+from civsync.demo.registry import Registry
+from civsync.demo.served import serve
+from support.cli import Project, Ran
 from support.crash_worlds import FOREIGN, CrashWorld, many_small_files, require_named_failure
 from support.strace import KILLED, calls_of, need_strace, run_to_kill, run_traced
 
@@ -39,6 +43,21 @@ def test_without_flushes_not_one_is_made_by_the_whole_process(tmp_path: Path) ->
         ran, calls = flushes_of(world, tmp_path, "--no-fsync")
         assert (ran.status, calls) == (0, []), ran.err
         world.require_converged(world.one)
+
+
+def test_without_flushes_none_is_made_for_the_lock_and_a_big_file_either(tmp_path: Path) -> None:
+    need_strace()
+    registry = Registry()
+    model = registry.add_model("big", type="LORA")
+    model.add_version().add_file("big.safetensors", lazy_safetensors("big", 40 * MIB))
+    with serve(registry) as served:
+        project = Project(tmp_path / "project", served.api_url)
+        project.write(f"model: {model.id}")
+        log = tmp_path / "calls.log"
+        ran, calls = calls_of(project, "sync", "--no-fsync", calls=ALL_FLUSHES, log=log)
+        assert (ran.status, calls) == (0, []), ran.err
+        assert (project.root / "loras" / "big.safetensors").stat().st_size == 40 * MIB
+        assert (project.folder / "civsync.lock").exists()
 
 
 def flushes_of(

@@ -47,7 +47,8 @@ def traced(
 
     Before the colon there may be several calls, with commas. `when=` counts the calls of
     each thread by itself. The quick way of strace does nothing to the main thread, nor to some
-    others (seen with 6.1); `main_too` takes the slow one. With `paths`, only calls on just these files count.
+    others (seen with 6.1); `main_too` takes the slow one. With `paths`, only calls on just
+    these files count.
     """
     calls = inject.partition(":")[0]
     options = ["-f", *([] if main_too else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
