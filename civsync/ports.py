@@ -7,10 +7,12 @@ CivsyncError (or a cancellation).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from civsync.core.control import Order, RunView
 from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp, Trashed
+from civsync.core.errors import CivsyncError
 from civsync.core.events import Event
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
@@ -188,6 +190,20 @@ class Part(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A verified part and the final name that it shall have.
+
+    With `replacing` None nothing may be there; else what is there must still have that stamp.
+    `old_sha256` is kept with the old file; what is no SHA-256 means that nobody knows it.
+    """
+
+    part: Part
+    path: SafePath
+    replacing: Stamp | None = None
+    old_sha256: str = ""
+
+
 class Store(Protocol):
     """The tree below one root. All paths are relative; no link below the root is followed.
 
@@ -213,14 +229,12 @@ class Store(Protocol):
         """
         ...
 
-    def publish(
-        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
-    ) -> Stamp:
-        """Give a verified part its final name, durably; the old file goes to trash first.
+    def publish(self, wanted: Sequence[Publication]) -> Sequence[Stamp | CivsyncError]:
+        """Give verified parts their final names, durably; an old file goes to trash first.
 
-        With `replacing` None nothing may be there (SafetyError foreign-file); else what is
-        there must still have that stamp (SafetyError modified-file). `old_sha256` is kept
-        with the old file; what is no SHA-256 means that nobody knows it.
+        Returns for each its stamp, or why it has no name that can be relied on, which says
+        nothing of the others: SafetyError foreign-file, modified-file, for two. Nothing is
+        raised. Many together cost far fewer flushes than one after the other.
         """
         ...
 
@@ -346,15 +360,15 @@ class Ledger(Protocol):
         """Return the receipt, with what an interrupted run left behind worked in."""
         ...
 
-    def intend(self, owned: Owned) -> None:
-        """Note durably that a file is about to get its name.
+    def intend(self, *owned: Owned) -> None:
+        """Note durably, with one flush, that these files are about to get their names.
 
-        `owned.stamp` is that of the part. A crash after this loses no ownership.
+        Their stamps are those of the parts. A crash after this loses no ownership.
         """
         ...
 
-    def placed(self, owned: Owned) -> None:
-        """Note that a file has its name, with its final stamp."""
+    def placed(self, *owned: Owned) -> None:
+        """Note that these files have their names, with their final stamps."""
         ...
 
     def released(self, path: SafePath) -> None:

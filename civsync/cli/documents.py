@@ -194,7 +194,7 @@ def lock_missing(project: Project) -> UserError:
 
 
 def store_lock(project: Project, data: bytes) -> None:
-    """Write the lock durably: the old one stays until the new one is whole.
+    """Write the lock as durably as the project says: the old one stays until the new one is whole.
 
     Raises DiskError.
     """
@@ -203,6 +203,6 @@ def store_lock(project: Project, data: bytes) -> None:
     from civsync.disk.faults import faults_of
 
     target = Path(os.path.realpath(project.lock))
-    folder_of_lock = Beneath(str(target.parent))
+    folder_of_lock = Beneath(str(target.parent), durable=project.durable)
     with faults_of("write", str(project.lock)), folder_of_lock.folder("") as folder:
         write_whole(folder, target.name, data)

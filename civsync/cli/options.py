@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +68,7 @@ class Context:
             roots=values["root"] or old.roots,
             api_url=values["api_url"] or old.api_url,
             follow_links=values["follow_links"] or old.follow_links,
+            durable=old.durable,
             output=choice,
         )
         self.output.choice = choice
@@ -114,6 +116,27 @@ def _take_wait(ctx: click.Context, _param: click.Parameter, value: int) -> None:
     context = ctx.find_object(Context)
     if context is not None:
         context.wait_s = value
+
+
+def no_fsync_option(function: F) -> F:
+    """Add the flag that leaves out all flushes; the command finds it in its settings.
+
+    It loosens a guard, so no variable stands for it.
+    """
+    option = click.option(
+        "--no-fsync",
+        is_flag=True,
+        expose_value=False,
+        callback=_take_no_fsync,
+        help="Never flush to disk: for machines that are thrown away, never for your own.",
+    )
+    return option(function)
+
+
+def _take_no_fsync(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    context = ctx.find_object(Context)
+    if context is not None and value:
+        context.settings = replace(context.settings, durable=False)
 
 
 def in_force(ctx: click.Context, *names: str) -> str | None:

@@ -19,8 +19,8 @@ from civsync.documents.saved_plan import is_plan, read_plan, write_plan
 from civsync.engine.world import World
 
 
-def store_plan(path: Path, plan: SavedPlan) -> None:
-    """Write a plan durably: an old one stays until the new one is whole.
+def store_plan(path: Path, plan: SavedPlan, *, durable: bool = True) -> None:
+    """Write a plan, unless told otherwise durably: an old one stays until the new one is whole.
 
     Raises UserError usage for a file that is there and is no plan; DiskError.
     """
@@ -33,7 +33,8 @@ def store_plan(path: Path, plan: SavedPlan) -> None:
             hint="Give `--plan` another name.",
         )
     target = Path(os.path.realpath(path))
-    with faults_of("write", str(path)), Beneath(str(target.parent)).folder("") as folder:
+    beneath = Beneath(str(target.parent), durable=durable)
+    with faults_of("write", str(path)), beneath.folder("") as folder:
         write_whole(folder, target.name, write_plan(plan))
 
 

@@ -27,13 +27,17 @@ DEFAULT_ROOT: Final = "models"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What flags and variables said; None where they said nothing."""
+    """What flags and variables said; None where they said nothing.
+
+    Unless `durable` nothing that is written is flushed to the disk.
+    """
 
     manifest: Path | None = None
     lock: Path | None = None
     roots: tuple[str, ...] = ()
     api_url: str | None = None
     follow_links: tuple[str, ...] = ()
+    durable: bool = True
     output: OutputChoice = field(default_factory=OutputChoice)
 
     @property
@@ -44,10 +48,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A manifest and its lock; either file may be missing."""
+    """A manifest and its lock; either file may be missing.
+
+    Unless `durable` the lock is not flushed to the disk when it is written.
+    """
 
     manifest: Path
     lock: Path
+    durable: bool = True
 
     @property
     def name(self) -> str:
@@ -73,7 +81,7 @@ def find_project(settings: Settings) -> Project:
     lock = settings.lock or manifest.with_name(
         LOCK if manifest.name == MANIFEST else manifest.stem + ".lock"
     )
-    return Project(manifest=manifest, lock=lock)
+    return Project(manifest=manifest, lock=lock, durable=settings.durable)
 
 
 def _search(start: Path) -> Path:

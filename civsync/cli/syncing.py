@@ -338,5 +338,5 @@ def _store(
         terms=wishes.terms(aim.selection, aim.allowance.unprotect),
         steps=steps_of(world.plan, world.inventory),
     )
-    store_plan(path, saved)
+    store_plan(path, saved, durable=context.settings.durable)
     context.output.talk(f"Wrote {show(str(path))}")

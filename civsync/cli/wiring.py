@@ -107,7 +107,13 @@ def open_disk(path: Path, settings: Settings, *, accept_new: bool = False) -> Di
     Raises SafetyError as `open_root`; UserError config-invalid, usage.
     """
     declared = find_declared(settings, path)
-    root = open_root(path, state_dir=state_dir(), accept_new=accept_new, declared=declared)
+    root = open_root(
+        path,
+        state_dir=state_dir(),
+        accept_new=accept_new,
+        declared=declared,
+        durable=settings.durable,
+    )
     return Disk(
         root=root,
         store=DiskStore(root),

@@ -143,6 +143,19 @@ ERRAND_BYTES: Final = CHUNK_BYTES
 TINY_BYTES: Final = 256 * KIB
 """Up to here the interpreter's share of an errand is larger than that of TLS and hashes."""
 
+BATCH_FILES: Final = 32
+"""Small files that get their names together: more of them were hardly faster, and so many are
+whole, but not on the medium yet, when the power goes."""
+
+BATCH_BYTES: Final = 8 * MIB
+"""Bytes that wait together for one flush at most; what comes while it lasts waits for the next."""
+
+BATCH_WAIT_S: Final = 0.5
+"""How long a whole file waits for others before it gets its name: something is usable soon."""
+
+BATCH_SPARE_DESCRIPTORS: Final = 256
+"""Descriptors of the process that files which wait leave to everything else."""
+
 PIECES_KEPT: Final = 3
 """How many pieces of a body, before the one that is given, may still be read by their sink."""
 

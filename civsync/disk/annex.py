@@ -40,7 +40,7 @@ class Annex:
         """
         self.require(folder, name)
         fd = None if self._fd is None else os.dup(self._fd)
-        return Folder(fd, self.real, self.at, self.device)
+        return Folder(fd, self.real, self.at, self.device, durable=folder.durable)
 
     def require(self, folder: Folder, name: str) -> None:
         """Raise SafetyError link-unusable unless `name` in `folder` leads here."""

@@ -41,14 +41,20 @@ class Beneath:
     """The tree below `root`, which need not exist yet. Safe to share between threads.
 
     `plain` asks for the way without directory descriptors, for systems that lack them. None
-    of the `annexes` lies below another one.
+    of the `annexes` lies below another one. Unless `durable` nothing below is ever flushed.
     """
 
     def __init__(
-        self, root: str, *, plain: bool = not HAS_DIR_FD, annexes: Sequence["Annex"] = ()
+        self,
+        root: str,
+        *,
+        plain: bool = not HAS_DIR_FD,
+        annexes: Sequence["Annex"] = (),
+        durable: bool = True,
     ) -> None:
         self._root = os.path.realpath(root)
         self._plain = plain
+        self.durable = durable
         self._annexes = {annex.at: annex for annex in annexes}
         self._mutex = threading.Lock()
         self._fd: int | None = None
@@ -165,7 +171,8 @@ class Beneath:
     def _walk(self, path: str, *, make: bool) -> Folder:
         root_fd = self._root_fd()
         device = (os.stat(self._root) if root_fd is None else os.fstat(root_fd)).st_dev
-        folder = Folder(None if root_fd is None else os.dup(root_fd), self._root, "", device)
+        fd = None if root_fd is None else os.dup(root_fd)
+        folder = Folder(fd, self._root, "", device, durable=self.durable)
         try:
             for name in path.split("/") if path else ():
                 annex = self._annexes.get(folder.shown(name)) if self._annexes else None

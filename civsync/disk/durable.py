@@ -6,7 +6,6 @@ would lie (the PostgreSQL "fsyncgate"). Callers drop what could not be flushed.
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 
 from civsync.disk.faults import NO_LINKS
@@ -18,21 +17,6 @@ def write_all(fd: int, data: memoryview | bytes) -> None:
     rest = memoryview(data).cast("B")
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def flush(fd: int) -> None:
-    """Return when the file's bytes are on the medium, as far as the system can tell.
-
-    Raises OSError, after which the file must not be trusted.
-    """
-    if sys.platform == "darwin":
-        import fcntl  # noqa: PLC0415 - exists on POSIX only
-
-        # fsync of macOS stops at the drive's cache.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-            return
-    os.fsync(fd)
 
 
 def write_whole(folder: Folder, name: str, data: bytes, *, mode: int | None = None) -> None:
@@ -66,7 +50,7 @@ def staged(
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(fd, mode)
             write_all(fd, data)
-            flush(fd)
+            folder.flush(fd)
         finally:
             os.close(fd)
         yield publish
@@ -82,11 +66,11 @@ def prove_writable(folder: Folder) -> None:
     folder.unlink(probe)
 
 
-def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
-    """Give a file the name `new` in `target`, durably, and never over anything.
+def name_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
+    """Give a file one more name, never over anything; nothing is flushed.
 
-    False where the file system has no links, so that "nothing is there" was looked up an
-    instant before instead of being part of the same step. Raises OSError, FileExistsError.
+    False where the file system has no links, so that it has no other name any more. Raises
+    OSError, FileExistsError.
     """
     try:
         folder.link(name, target, new)
@@ -94,9 +78,17 @@ def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
         if error.errno not in NO_LINKS:
             raise
         folder.rename_new(name, target, new)
-        linked = False
-    else:
-        linked = True
+        return False
+    return True
+
+
+def place_new(folder: Folder, name: str, target: Folder, new: str) -> bool:
+    """Give a file the name `new` in `target`, durably, and never over anything.
+
+    False where the file system has no links, so that "nothing is there" was looked up an
+    instant before instead of being part of the same step. Raises OSError, FileExistsError.
+    """
+    linked = name_new(folder, name, target, new)
     # The new name is on the medium before the old one goes.
     target.sync()
     if linked:

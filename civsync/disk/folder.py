@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from typing import Final
 
 from civsync.core.codes import Code
@@ -47,15 +48,19 @@ def close_quietly(fd: int) -> None:
 class Folder:
     """One directory below the root (or the root). Names are single components.
 
-    `device` is the number of the disk that it is on. All methods raise OSError.
+    `device` is the number of the disk that it is on. Unless `durable` nothing in it is ever
+    flushed, on the user's word. All methods raise OSError.
     """
 
-    def __init__(self, fd: int | None, real: str, path: str, device: int) -> None:
+    def __init__(
+        self, fd: int | None, real: str, path: str, device: int, *, durable: bool = True
+    ) -> None:
         self.fd = fd
         self.real = real
         self.path = path
         self._marks: bool | None = None
         self.device = device
+        self.durable = durable
 
     def shown(self, name: str) -> str:
         """Return the path of `name` relative to the root, for messages."""
@@ -143,13 +148,29 @@ class Folder:
         Some network and FUSE file systems have no fsync for directories (borg degrades the
         same way); there the order of operations is all the protection there is.
         """
-        if self.fd is None:
+        if self.fd is None or not self.durable:
             return
         try:
             os.fsync(self.fd)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
+
+    def flush(self, fd: int) -> None:
+        """Return when the bytes of a file in here are on the medium, as far as anybody can tell.
+
+        After an OSError the file must not be trusted.
+        """
+        if not self.durable:
+            return
+        if sys.platform == "darwin":
+            import fcntl  # noqa: PLC0415 - exists on POSIX only
+
+            # fsync of macOS stops at the drive's cache.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(fd)
 
     def marks_each_write(self) -> bool:
         """Tell whether a write that follows a look always has another modification time.
@@ -184,7 +205,7 @@ class Folder:
             status = self.stat(name)
             if is_link(status) or not stat.S_ISDIR(status.st_mode):
                 raise _refusal(path, link=is_link(status))
-            return Folder(None, real, path, self._same_disk(status, path))
+            return Folder(None, real, path, self._same_disk(status, path), durable=self.durable)
         try:
             fd = os.open(name, os.O_RDONLY | _DIRECTORY | _NOFOLLOW, dir_fd=self.fd)
         except OSError as error:
@@ -193,7 +214,8 @@ class Folder:
                 raise _refusal(path, link=found is None or is_link(found)) from None
             raise
         try:
-            return Folder(fd, real, path, self._same_disk(os.fstat(fd), path))
+            device = self._same_disk(os.fstat(fd), path)
+            return Folder(fd, real, path, device, durable=self.durable)
         except BaseException:
             close_quietly(fd)
             raise

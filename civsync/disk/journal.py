@@ -12,7 +12,7 @@ from typing import Final
 
 from civsync.core.limits import KIB, MIB
 from civsync.core.ranges import Ranges
-from civsync.disk.durable import flush
+from civsync.disk.folder import Folder
 from civsync.disk.machine import this_boot
 from civsync.documents.part_journal import (
     JOURNAL_BYTES,
@@ -45,14 +45,18 @@ class Journal:
         self._every = min(_NOTE_BYTES, max(64 * KIB, size // 64))
 
     @classmethod
-    def begin(cls, fd: int, size: int, held: Ranges) -> "Journal":
-        """Write the first note, durably: `held` is a prefix, which needs none itself."""
+    def begin(cls, fd: int, size: int, held: Ranges, folder: Folder) -> "Journal":
+        """Write the first note, durably: `held` is a prefix, which needs none itself.
+
+        The part is in `folder`.
+        """
         note = PartNote(number=0, size=size, boot=this_boot(), written=held, flushed=Ranges())
         journal = cls(fd, size, note)
         # With the second slot in one call: a length without a note would say nothing.
         write_at(fd, write_slot(note) + bytes(SLOT_BYTES), size)
-        flush(fd)
-        journal.flushed(held)
+        folder.flush(fd)
+        if folder.durable:
+            journal.flushed(held)
         return journal
 
     @classmethod

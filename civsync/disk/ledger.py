@@ -126,17 +126,17 @@ class DiskLedger:
             folder.sync()
         return tuple(kept)
 
-    def intend(self, owned: Owned) -> None:
-        """Note durably that a file is about to get its name."""
-        self._append(Intended(owned=owned), durable=True)
+    def intend(self, *owned: Owned) -> None:
+        """Note durably, with one flush, that these files are about to get their names."""
+        self._append([Intended(owned=each) for each in owned], durable=True)
 
-    def placed(self, owned: Owned) -> None:
-        """Note that a file has its name, with its final stamp."""
-        self._append(Placed(owned=owned), durable=False)
+    def placed(self, *owned: Owned) -> None:
+        """Note that these files have their names, with their final stamps."""
+        self._append([Placed(owned=each) for each in owned], durable=False)
 
     def released(self, path: SafePath) -> None:
         """Note that a path is not ours any more."""
-        self._append(Released(path=path), durable=False)
+        self._append([Released(path=path)], durable=False)
 
     def commit(self, receipt: Receipt) -> None:
         """Write the whole receipt, durably, and forget the notes that led to it.
@@ -207,15 +207,15 @@ class DiskLedger:
         known = {key: each for key, each in receipt.known.items() if key != path}
         return Receipt(root_id=receipt.root_id, owned={**receipt.owned, path: ours}, known=known)
 
-    def _append(self, note: Note, *, durable: bool) -> None:
-        line = write_note(note)
+    def _append(self, notes: Sequence[Note], *, durable: bool) -> None:
+        lines = b"".join(map(write_note, notes))
         with self._mutex, faults_of("write", f"{CONTROL}/{NOTES}"):
             fd = self._notes()
             try:
-                write_all(fd, line)
-                if durable:
+                write_all(fd, lines)
+                if durable and self._beneath.durable:
                     _flush(fd)
-                self._end += len(line)
+                self._end += len(lines)
             except OSError:
                 # Half a line in the middle would damage all that follows it.
                 with contextlib.suppress(OSError):

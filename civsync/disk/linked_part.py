@@ -10,7 +10,6 @@ from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import DiskError
 from civsync.core.ranges import Ranges
-from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.journal import read_at
@@ -43,6 +42,11 @@ class LinkedPart:
         return self._done
 
     @property
+    def descriptor(self) -> int | None:
+        """The open file; None once it was let go of."""
+        return self._fd
+
+    @property
     def stamp(self) -> Stamp:
         """The file's stamp as it is."""
         with faults_of("look at", self._shown):
@@ -72,7 +76,7 @@ class LinkedPart:
         """
         fd = self._open()
         with faults_of("flush", self._shown):
-            flush(fd)
+            self._folder.flush(fd)
         settle(self._folder, self._stamp.mtime_ns)
         stamp = self.stamp
         if stamp != self._stamp:

@@ -15,7 +15,6 @@ from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.limits import CHUNK_BYTES
 from civsync.core.ranges import Ranges
-from civsync.disk.durable import flush
 from civsync.disk.faults import faults_of, translate
 from civsync.disk.folder import Folder
 from civsync.disk.hashing import Follower, UnwrittenError
@@ -43,7 +42,9 @@ class HeldPart:
         self._shown = folder.shown(name)
         self._mutex = threading.Lock()
         self._follower = Follower(self._read_into, self._put, small=size <= CHUNK_BYTES)
-        self._write_back = WriteBack(fd, self._follower.hashed, self._flushed)
+        self._write_back = WriteBack(
+            fd, self._follower.hashed, self._flushed, durable=folder.durable
+        )
         self._journal: Journal | None = None
         self._done = self._find(fd)
         self._follower.advance(self._done.prefix)
@@ -55,6 +56,11 @@ class HeldPart:
         Those of its prefix are hashed, or about to be.
         """
         return self._done
+
+    @property
+    def descriptor(self) -> int | None:
+        """The open file; None once it was let go of."""
+        return self._fd
 
     @property
     def stamp(self) -> Stamp:
@@ -135,7 +141,7 @@ class HeldPart:
         try:
             self._write_back.stop()
             self._drop_journal(fd)
-            flush(fd)
+            self._folder.flush(fd)
         except OSError as error:
             self.spoiled = True
             raise translate(error, "flush", self._shown) from error
@@ -231,7 +237,7 @@ class HeldPart:
                 return
             self._follower.settle()
             if at > self._done.prefix:
-                self._journal = Journal.begin(fd, self.size, self._done)
+                self._journal = Journal.begin(fd, self.size, self._done, self._folder)
 
     def _took(self, data: memoryview, at: int) -> None:
         with self._mutex:

@@ -97,12 +97,14 @@ def open_root(
     accept_new: bool = False,
     plain: bool = not HAS_DIR_FD,
     declared: Sequence["Declared"] = (),
+    durable: bool = True,
 ) -> Root:
     """Open the root at `path`, which need not exist. Writes nothing.
 
     `accept_new` is the user's word that this is a new or another disk, `declared` which
-    directories lie on other ones. Raises SafetyError root-unusable, root-marker-missing,
-    state-damaged, symlinked-directory, undeclared-disk, link-unusable; DiskError.
+    directories lie on other ones. Unless `durable` nothing is ever flushed to the disk. Raises
+    SafetyError root-unusable, root-marker-missing, state-damaged, symlinked-directory,
+    undeclared-disk, link-unusable; DiskError.
     """
     real = os.path.realpath(path)
     _refuse_files(real)
@@ -111,7 +113,7 @@ def open_root(
         from civsync.disk.annexes import open_annexes  # noqa: PLC0415 - few roots have any
 
         annexes = open_annexes(real, declared, plain=plain)
-    beneath = Beneath(real, plain=plain, annexes=annexes)
+    beneath = Beneath(real, plain=plain, annexes=annexes, durable=durable)
     found = _read_marker(beneath)
     remembered = recall_root(state_dir, beneath.root)
     if not accept_new:

@@ -4,6 +4,7 @@ Otherwise gigabytes wait in memory for the one flush at the end, which then take
 a container with a memory limit is killed for pages that nobody needs any more.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -18,19 +19,37 @@ _STEP_BYTES: Final = 32 * MIB
 _ABLE: Final = hasattr(os, "fdatasync") and hasattr(os, "posix_fadvise")
 
 
+def begin_write_back(fd: int | None) -> None:
+    """Let the system begin to write a small file to the medium, where it can; waits for nothing.
+
+    Of many that are flushed one after the other, the first flush then waits for all of them.
+    """
+    if fd is not None and hasattr(os, "posix_fadvise"):
+        # On Linux this does that first (mm/fadvise.c), and drops only what was written before.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class WriteBack:
     """Flushes the open file `fd` in a thread of its own, a step behind its writers.
 
     `hashed` gives the length of the prefix that nobody will read again; `flushed` is told,
-    from that thread, what is on the medium. One thread at a time may call the methods.
+    from that thread, what is on the medium. One thread at a time may call the methods. Unless
+    `durable` pages are only given back, and nothing is flushed, nor said to be.
     """
 
     def __init__(
-        self, fd: int, hashed: Callable[[], int], flushed: Callable[[Ranges], None]
+        self,
+        fd: int,
+        hashed: Callable[[], int],
+        flushed: Callable[[Ranges], None],
+        *,
+        durable: bool = True,
     ) -> None:
         self._fd = fd
         self._hashed = hashed
         self._flushed = flushed
+        self._durable = durable
         self._changed = threading.Condition()
         self._written = Ranges()
         self._done = 0
@@ -81,10 +100,12 @@ class WriteBack:
                     if self._stopping:
                         return
                     written = self._written
-                os.fdatasync(self._fd)
+                if self._durable:
+                    os.fdatasync(self._fd)
                 if hashed := self._hashed():  # 0 would mean the whole file
                     os.posix_fadvise(self._fd, 0, hashed, os.POSIX_FADV_DONTNEED)
                 self._done = written.total
-                self._flushed(written)
+                if self._durable:
+                    self._flushed(written)
         except OSError as error:
             self._error = error

@@ -68,8 +68,9 @@ class Item:
 class Work:
     """What is done with an item. `fetch` and `drop` raise CivsyncError.
 
-    While `fetch` works on it a small file may be followed by the next: what `Follow` returns,
-    if that has at most so many bytes, is then the file of this turn, also for its errors.
+    While `fetch` works on it a small file may be followed by the next, by the rules of
+    `Follow`: then that is the file of this turn, also for its errors. `failed` is called in
+    any thread.
     """
 
     fetch: Callable[[Fetch | Replace, Lane, Follow], Awaitable[None]]
@@ -82,11 +83,15 @@ class Work:
 
 @dataclass(slots=True)
 class _Turn:
-    """What one worker is about, and how to break it off; `item` is None in between."""
+    """What one worker is about, and how to break it off; `item` is None in between.
+
+    Those in `whole` have all their bytes, and wait for their names.
+    """
 
     item: Item | None
     lane: Lane
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    whole: dict[SafePath, Item] = field(default_factory=dict)
 
     def enter(self, item: Item) -> None:
         self.item = item
@@ -234,7 +239,7 @@ class Downloads:
 
     async def _attempt(self, turn: _Turn, action: Fetch | Replace) -> None:
         try:
-            await self.work.fetch(action, turn.lane, lambda most: self._follow(turn, most))
+            await self.work.fetch(action, turn.lane, _Following(self, turn))
         except CivsyncError as error:
             if turn.item is not None and not turn.item.cancelled:
                 turn.item.stage = Stage.FAILED
@@ -243,8 +248,27 @@ class Downloads:
             if turn.item is not None:
                 turn.item.stage = Stage.DONE
 
-    def _follow(self, turn: _Turn, most: int) -> Fetch | Replace | None:
-        """End the turn of a file that is in place; begin one of at most `most` bytes."""
+    def wait_for_name(self, turn: _Turn) -> None:
+        """Let the file of a turn be: only its name is missing."""
+        with self._mutex:
+            item, turn.item = turn.item, None
+            if item is not None:
+                item.lane = item.scope = None
+                # Whoever paused or cancelled it in this instant comes too late.
+                item.stage = Stage.RUNNING
+                turn.whole[item.path] = item
+
+    def named(self, turn: _Turn, path: SafePath, error: CivsyncError | None) -> None:
+        """End the turn of a file that waited for its name."""
+        with self._mutex:
+            item = turn.whole.pop(path)
+            item.stage = Stage.DONE if error is None else Stage.FAILED
+            self._open -= 1
+        if error is not None:
+            self.work.failed(path, error)
+
+    def follow(self, turn: _Turn, most: int) -> Fetch | Replace | None:
+        """Begin the turn of a file of at most `most` bytes, if there is one just now."""
 
         def fits(item: Item) -> bool:
             file = item.action.want.file
@@ -253,9 +277,6 @@ class Downloads:
             return alone and file.size <= most and not item.cancelled
 
         with self._mutex:
-            if turn.item is not None:
-                turn.item.stage = Stage.DONE
-            self._leave(turn)
             item = None if turn.scope.cancel_called else self._next(fits)
             if item is None:
                 return None
@@ -341,6 +362,23 @@ class Downloads:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """Implements `Follow` for one turn."""
+
+    downloads: Downloads
+    turn: _Turn
+
+    def whole(self) -> None:
+        self.downloads.wait_for_name(self.turn)
+
+    def following(self, most: int) -> Fetch | Replace | None:
+        return self.downloads.follow(self.turn, most)
+
+    def ended(self, path: SafePath, error: CivsyncError | None) -> None:
+        self.downloads.named(self.turn, path, error)
 
 
 def _rank(item: Item) -> float:

@@ -6,7 +6,7 @@ hash and format, note the intent, publish, note that it is placed.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -14,10 +14,10 @@ import anyio
 from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
-from civsync.core.disk import Digests, Owned, Stamp
+from civsync.core.disk import Digests
 from civsync.core.errors import CivsyncError, IntegrityError
 from civsync.core.events import FileStarted, Noted
-from civsync.core.limits import ERRAND_BYTES, TINY_BYTES
+from civsync.core.limits import BATCH_WAIT_S, ERRAND_BYTES, TINY_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
@@ -28,6 +28,7 @@ from civsync.engine.first_try import Tried
 from civsync.engine.hold import Hold, check_payload
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines, Single
+from civsync.engine.naming import Batch, Fetched, Namer, Whole, most_files
 from civsync.engine.network import Network
 from civsync.engine.processor import Processor
 from civsync.engine.receive import Receiver
@@ -36,7 +37,6 @@ from civsync.ports import (
     Clock,
     Errand,
     Ledger,
-    Part,
     Parts,
     PartsOf,
     Reporter,
@@ -65,17 +65,6 @@ class Outside:
     report: Reporter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A file that is in place now.
-
-    `how` is "fetched", or what `Parts.salvage` said where the bytes were on this machine.
-    """
-
-    owned: Owned
-    how: str
-
-
 @dataclass(slots=True, kw_only=True)
 class _Begun:
     """A file whose part is held; `free` bytes were free then. `tried` is a try that failed.
@@ -95,7 +84,8 @@ class Fetcher:
     """Fetches files; one instance serves all workers of a run.
 
     `copies` gives the owned paths below this root that hold the content of a file already,
-    `placed` is told of each file that is in place. Both are called in any thread.
+    `placed` is told of each file that is in place. Both are called in any thread. Small files
+    get their names together, but for `one_by_one`.
     """
 
     def __init__(
@@ -108,6 +98,7 @@ class Fetcher:
         copies: Callable[[Fetch | Replace], Sequence[SafePath]],
         placed: Callable[[Fetched], None],
         pieces: PieceTuning | None = None,
+        one_by_one: bool = False,
     ) -> None:
         self._out = outside
         self._lines = lines
@@ -118,6 +109,9 @@ class Fetcher:
         self._small = min(ERRAND_BYTES, self._pieces.segmented - 1)
         self._coming: dict[Parts, Coming] = {}
         self._processor = Processor()
+        self._namer = Namer(outside.store, outside.ledger)
+        self._batches: list[Batch] = []
+        self._together = 1 if one_by_one else most_files(workers)
         self._threads = anyio.CapacityLimiter(workers * 2 + 2)
         network = Network(
             source=outside.source,
@@ -141,10 +135,24 @@ class Fetcher:
             begun = await self._hurry(action, follow)
         if begun is not None:
             try:
-                fetched = await self._go_on(begun, lane)
+                whole = await self._go_on(begun, lane)
+                (result,) = await self._in_thread(lambda: self._namer.name([whole]))
             finally:
                 await begun.hold.let_go()
-            self._placed(fetched)
+            if isinstance(result, CivsyncError):
+                raise result
+            self._placed(result)
+
+    async def tend(self) -> None:
+        """Let no small file wait long for its name while the next one is slow to come.
+
+        Ends when cancelled.
+        """
+        while True:
+            await anyio.sleep(BATCH_WAIT_S)
+            for batch in tuple(self._batches):
+                if batch.overdue:
+                    await self._in_thread(batch.conclude)
 
     async def drop(self, file: LockedFile) -> None:
         """Forget what was received of a file. Raises DiskError."""
@@ -159,24 +167,41 @@ class Fetcher:
         tiny = action.want.file.size <= TINY_BYTES
         most = min(TINY_BYTES, self._small) if tiny else self._small
 
+        def tell(whole: Whole, result: Fetched | CivsyncError) -> None:
+            failure = result if isinstance(result, CivsyncError) else None
+            if isinstance(result, Fetched):
+                self._placed(result)
+            follow.ended(whole.action.want.path, failure)
+
+        batch = Batch(self._namer, self._out.clock, tell, files=self._together)
+
         def bring_all(errand: Errand, single: Single) -> _Begun | None:
             following: Fetch | Replace | None = action
-            while following is not None:
-                begun = self._bring(following, errand, single)
-                if begun is not None:
-                    return begun
-                following = follow(most)
-            return None
+            try:
+                while following is not None:
+                    brought = self._bring(following, errand, single)
+                    if isinstance(brought, _Begun):
+                        return brought
+                    follow.whole()
+                    batch.add(brought)
+                    following = follow.following(most)
+                return None
+            finally:
+                batch.conclude()
 
         def bring_tiny(errand: Errand, single: Single) -> _Begun | None:
             with self._processor.shared():
                 return bring_all(errand, single)
 
-        with self._lines.single() as single:
-            bring = bring_tiny if tiny else bring_all
-            return await self._out.transport.errand(lambda errand: bring(errand, single))
+        self._batches.append(batch)
+        try:
+            with self._lines.single() as single:
+                bring = bring_tiny if tiny else bring_all
+                return await self._out.transport.errand(lambda errand: bring(errand, single))
+        finally:
+            self._batches.remove(batch)
 
-    def _bring(self, action: Fetch | Replace, errand: Errand, single: Single) -> _Begun | None:
+    def _bring(self, action: Fetch | Replace, errand: Errand, single: Single) -> Whole | _Begun:
         begun = self._begin(action)
         file, reception = action.want.file, begun.reception
         try:
@@ -185,14 +210,11 @@ class Fetcher:
                 self._room_for(file, reception, begun.free),
             ):
                 begun.tried = self._receiver.receive_now(file, reception, errand)
-            fetched = self._conclude(begun) if reception.part.done.total == file.size else None
+            whole = self._check(begun) if reception.part.done.total == file.size else None
         except BaseException:
             begun.hold.release()
             raise
-        if fetched is None:
-            return begun
-        self._placed(fetched)
-        return None
+        return whole or begun
 
     def _begin(self, action: Fetch | Replace) -> _Begun:
         """Claim the part, with what is there of it already. Blocks."""
@@ -206,12 +228,12 @@ class Fetcher:
         reception = Reception.of(file, part, self._pieces)
         return _Begun(action=action, hold=hold, reception=reception, salvaged=salvaged, free=free)
 
-    async def _go_on(self, begun: _Begun, lane: Lane) -> Fetched:
+    async def _go_on(self, begun: _Begun, lane: Lane) -> Whole:
         file, reception = begun.action.want.file, begun.reception
         with self._room_for(file, reception, begun.free):
             await self._receive(file, reception, lane, begun.tried)
-        fetched = await self._in_thread(lambda: self._conclude(begun))
-        if fetched is None:
+        whole = await self._in_thread(lambda: self._check(begun))
+        if whole is None:
             # It came in pieces, and the file may have changed between them: one try from
             # zero tells.
             what = "the copy on this machine" if begun.salvaged else "the resumed download"
@@ -220,9 +242,9 @@ class Fetcher:
             await self._in_thread(reception.restart)
             await self._receive(file, reception, lane)
             reception.pieced = False
-            fetched = await self._in_thread(lambda: self._conclude(begun))
-        assert fetched is not None  # noqa: S101 - nothing is pieced any more
-        return fetched
+            whole = await self._in_thread(lambda: self._check(begun))
+        assert whole is not None  # noqa: S101 - nothing is pieced any more
+        return whole
 
     async def _receive(
         self, file: LockedFile, reception: Reception, lane: Lane, tried: Tried | None = None
@@ -230,10 +252,10 @@ class Fetcher:
         async with lane:
             await self._receiver.receive(file, reception, tried=tried)
 
-    def _conclude(self, begun: _Begun) -> Fetched | None:
-        """Give a whole part its name and let go of it; None if its content is wrong.
+    def _check(self, begun: _Begun) -> Whole | None:
+        """Look at what all bytes are together; None if another try may bring the right ones.
 
-        Raises IntegrityError where trying again would not help, too. Blocks.
+        Raises IntegrityError where trying again would not help. Blocks.
         """
         action, reception = begun.action, begun.reception
         file, part = action.want.file, reception.part
@@ -255,34 +277,8 @@ class Fetcher:
         if reception.served_as not in ("", bare_name(file.name)):
             message = f"Civitai offers it as {reception.served_as}; the lock names it {file.name}"
             self._out.report(Noted(code="served-name", message=message, path=file.path))
-        owned = self._publish(action, part)
-        begun.hold.release()
         how = begun.salvaged if begun.salvaged and not reception.received else "fetched"
-        return Fetched(owned=owned, how=how)
-
-    def _publish(self, action: Fetch | Replace, part: Part) -> Owned:
-        """Give the part its name, with the notes that keep ownership through a crash."""
-        want, digests = action.want, part.digests()
-        owned = Owned(
-            path=want.path,
-            sha256=digests.sha256,
-            blake3=digests.blake3,
-            stamp=Stamp(digests.size, 0, 0),
-            entry=want.entry.key,
-            model_id=want.file.model_id,
-            version_id=want.file.version_id,
-            file_id=want.file.file_id,
-            protect=action.protect,
-        )
-        out = self._out
-        out.ledger.intend(owned)
-        old, content = None, ""
-        if isinstance(action, Replace):
-            old, content = action.old, action.old_sha256
-        stamp = out.store.publish(part, want.path, replacing=old, old_sha256=content)
-        owned = replace(owned, stamp=stamp)
-        out.ledger.placed(owned)
-        return owned
+        return Whole(action=action, hold=begun.hold, part=part, digests=digests, how=how)
 
     def _hold(self, file: LockedFile) -> Hold:
         claim = self._parts_of(file).claim

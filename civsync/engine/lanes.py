@@ -1,16 +1,28 @@
 """How many files are received at once, while others are still being finished."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 
+from civsync.core.errors import CivsyncError
+from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
 
-Follow = Callable[[int], Fetch | Replace | None]
-"""Says, in any thread, that the file of a turn is in place, and begins the turn of another.
 
-Returns None if there is none just now that has at most so many bytes.
-"""
+class Follow(Protocol):
+    """How small files follow one another in one turn. Any thread may call it."""
+
+    def whole(self) -> None:
+        """Say that the file of this turn is whole and waits for its name: nobody breaks it off."""
+        ...
+
+    def following(self, most: int) -> Fetch | Replace | None:
+        """Begin the turn of another file; None if none just now has at most so many bytes."""
+        ...
+
+    def ended(self, path: SafePath, error: CivsyncError | None) -> None:
+        """Say what became of a file that waited for its name: it is in place, or failed."""
+        ...
 
 
 class Lane:

@@ -34,9 +34,10 @@ from civsync.core.plan import (
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
 from civsync.engine.downloads import Downloads, Work
-from civsync.engine.fetch import Fetched, Fetcher, Outside
+from civsync.engine.fetch import Fetcher, Outside
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
+from civsync.engine.naming import Fetched
 from civsync.ports import Control
 
 A = TypeVar("A")
@@ -156,6 +157,8 @@ class _Run:
             copies=self._copies_for,
             placed=self._placed,
             pieces=manner.pieces,
+            # To stop at the first failure, what became of a file is known before the next one.
+            one_by_one=manner.fail_fast,
         )
         self._one_content_at_a_time: dict[str, anyio.Lock] = {}
 
@@ -273,8 +276,10 @@ class _Run:
     async def _fetch_all(self, fetches: Sequence[Fetch | Replace]) -> None:
         if not fetches:
             return
-        async with self._steered(self._downloads):
+        async with self._steered(self._downloads), anyio.create_task_group() as tended:
+            tended.start_soon(self._fetcher.tend)
             await self._downloads.run(fetches)
+            tended.cancel_scope.cancel()
         if left := self._downloads.untried:
             message = f"{left} more to download, not tried after that failure"
             self._out.report(Noted(code="not-tried", message=message))
@@ -387,8 +392,10 @@ class _Run:
         self._fail(path, error)
 
     def _fail(self, path: SafePath, error: CivsyncError) -> None:
+        """Take note of a failure; called in any thread."""
         self._failures[path] = error
-        self._stopped |= self._manner.fail_fast or error.code in STOPS_ALL
+        if self._manner.fail_fast or error.code in STOPS_ALL:
+            self._stopped = True
         self._out.report(FileFailed(path=path, error=error))
 
     def _must_stop(self) -> bool:

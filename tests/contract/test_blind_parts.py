@@ -9,6 +9,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError, IntegrityError, SafetyError
 from civsync.core.names import parse_path
 from support.disk_worlds import KINDS, World, make_world
+from support.publishing import publish_part
 
 DATA = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -56,7 +57,7 @@ def test_a_part_without_a_hash_cannot_be_published(world: World) -> None:
     with world.blind.claim_unnamed(NAME, SIZE) as part:
         part.write(DATA, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
-            world.store.publish(part, path, replacing=None)
+            publish_part(world.store, part, path)
     assert error.value.code is Code.HASH_MISMATCH
     assert world.read(path) is None
 
@@ -68,7 +69,7 @@ def test_a_named_part_is_the_one_that_a_sync_finds(world: World) -> None:
     assert later.parts.salvage(SHA256, SIZE, [])
     with later.parts.claim(SHA256, SIZE) as part:
         assert (part.done.total, part.digests().sha256) == (SIZE, SHA256)
-        later.store.publish(part, parse_path("vae/a.safetensors"), replacing=None)
+        publish_part(later.store, part, parse_path("vae/a.safetensors"))
     with world.again().blind.claim_unnamed(NAME, SIZE) as part:
         assert part.done.total == 0
 

@@ -104,3 +104,14 @@ def test_workers_may_write_notes_at_the_same_time(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda path: world.ledger.placed(replace(OWNED, path=path)), paths))
     assert set(world.again().ledger.read().owned) == set(paths)
+
+
+def test_notes_of_several_files_are_as_good_as_one_after_the_other(world: World) -> None:
+    both = (OWNED, replace(OWNED, path=OTHER))
+    world.ledger.intend(*both)
+    world.put(PATH, DATA)
+    assert set(world.again().ledger.read().owned) == {PATH}
+    world.ledger.placed(*(replace(each, stamp=Stamp(1, 2, 3)) for each in both))
+    assert world.again().ledger.read().owned == {
+        each.path: replace(each, stamp=Stamp(1, 2, 3)) for each in both
+    }

@@ -14,6 +14,7 @@ from civsync.core.names import parse_path
 from civsync.core.ranges import Ranges
 from civsync.ports import Parts
 from support.disk_worlds import KINDS, World, make_world
+from support.publishing import publish_part
 
 DATA = bytes(range(256)) * 20_000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -225,7 +226,7 @@ def test_what_came_out_of_order_is_there_for_the_next_run_and_counted(world: Wor
         for start, end in tuple(part.done.gaps(SIZE)):
             part.write(DATA[start:end], start)
         assert part.digests().sha256 == SHA256
-        world.again().store.publish(part, PATH, replacing=None)
+        publish_part(world.again().store, part, PATH)
     assert world.read(PATH) == DATA
 
 

@@ -1,6 +1,8 @@
 """What every Store promises: nothing is overwritten or taken away that was not as seen."""
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from civsync.core.codes import Code
 from civsync.core.disk import Absent, Linked, Obstacle, Regular, Stamp
 from civsync.core.errors import CivsyncError, IntegrityError, SafetyError
 from civsync.core.names import SafePath, parse_path
+from civsync.ports import Publication
 from support.disk_worlds import KINDS, World, make_world
+from support.publishing import publish_part
 
 A = parse_path("loras/style/a.safetensors")
 B = parse_path("loras/other/b.safetensors")
@@ -32,7 +36,7 @@ def publish(
 ) -> Stamp:
     with world.parts.claim(sha256(data), len(data)) as part:
         part.write(data, part.done.prefix)
-        return world.store.publish(part, path, replacing=replacing)
+        return publish_part(world.store, part, path, replacing=replacing)
 
 
 def stamp_at(world: World, path: SafePath) -> Stamp:
@@ -159,9 +163,73 @@ def test_unverified_bytes_get_no_name_whoever_asks(
     with world.parts.claim(sha256(DATA), len(DATA)) as part:
         part.write(received, part.done.prefix)
         with pytest.raises(IntegrityError) as error:
-            world.store.publish(part, A, replacing=None)
+            publish_part(world.store, part, A)
     assert refusal(error) is code
     assert world.read(A) is None
+
+
+def test_files_published_together_have_their_names_and_stamps(world: World) -> None:
+    wanted = {parse_path(f"{folder}/{n}"): f"{folder}{n}".encode() for folder in "ab" for n in "12"}
+    published = publish_together(world, wanted)
+    assert {path: world.read(path) for path in wanted} == wanted
+    sights = {path: Regular(stamp) for path, stamp in published.items() if isinstance(stamp, Stamp)}
+    assert world.store.survey(wanted) == sights
+
+
+def test_of_files_published_together_one_that_fails_fails_alone(world: World) -> None:
+    world.put("a/mine", OTHER)
+    world.put("a/changed", OTHER)
+    seen = stamp_at(world, parse_path("a/changed"))
+    world.put("a/changed", OTHER + b" and an edit")
+    world.put("a/directory/inside", OTHER)
+    world.put("file", OTHER)
+    wanted = {
+        parse_path(path): path.encode()
+        for path in ("a/mine", "a/changed", "a/directory", "file/below", "a/new", "b/new")
+    }
+    published = publish_together(world, wanted, replacing={parse_path("a/changed"): seen})
+    codes = {
+        path: each.code if isinstance(each, CivsyncError) else None
+        for path, each in published.items()
+    }
+    assert codes == {
+        "a/mine": Code.FOREIGN_FILE,
+        "a/changed": Code.MODIFIED_FILE,
+        "a/directory": Code.OBSTACLE,
+        "file/below": Code.OBSTACLE,
+        "a/new": None,
+        "b/new": None,
+    }
+    assert (world.read(parse_path("a/new")), world.read(parse_path("a/mine"))) == (b"a/new", OTHER)
+    kept = world.again().parts.held()
+    assert set(kept) == {sha256(wanted[path]) for path, code in codes.items() if code is not None}
+
+
+def test_of_files_published_together_a_damaged_one_gets_no_name(world: World) -> None:
+    good, bad = parse_path("a/good"), parse_path("a/bad")
+    wanted = {good: b"good", bad: b"bad"}
+    published = publish_together(world, wanted, received={bad: b"dab"})
+    assert isinstance(published[good], Stamp)
+    assert isinstance(published[bad], IntegrityError)
+    assert (world.read(good), world.read(bad)) == (b"good", None)
+
+
+def publish_together(
+    world: World,
+    wanted: Mapping[SafePath, bytes],
+    *,
+    replacing: Mapping[SafePath, Stamp] | None = None,
+    received: Mapping[SafePath, bytes] | None = None,
+) -> dict[SafePath, Stamp | CivsyncError]:
+    """Publish these contents in one step; of some other bytes were `received`."""
+    with ExitStack() as held:
+        publications = []
+        for path, data in wanted.items():
+            part = held.enter_context(world.parts.claim(sha256(data), len(data)))
+            part.write((received or {}).get(path, data), 0)
+            old = (replacing or {}).get(path)
+            publications.append(Publication(part=part, path=path, replacing=old))
+        return dict(zip(wanted, world.store.publish(publications), strict=True))
 
 
 def test_a_replaced_file_can_be_had_back_without_the_network(world: World) -> None:
@@ -176,7 +244,7 @@ def test_a_replaced_file_can_be_had_back_without_the_network(world: World) -> No
 def publish_salvaged(world: World, data: bytes, path: SafePath) -> None:
     with world.parts.claim(sha256(data), len(data)) as part:
         assert part.done.total == len(data)
-        world.store.publish(part, path, replacing=None)
+        publish_part(world.store, part, path)
 
 
 @pytest.mark.fault("4.4/user-meanwhile", "edited")

@@ -10,6 +10,7 @@ from civsync.core.disk import Regular, Stamp, Trashed
 from civsync.core.errors import CivsyncError
 from civsync.core.names import SafePath, parse_path
 from support.disk_worlds import KINDS, World, make_world
+from support.publishing import publish_part
 
 A = parse_path("loras/style/a.safetensors")
 B = parse_path("loras/b.safetensors")
@@ -74,7 +75,7 @@ def test_a_replaced_file_is_known_by_its_path_and_by_its_hash_if_it_has_one(
     assert isinstance(sight, Regular)
     with world.parts.claim(hashlib.sha256(DATA).hexdigest(), len(DATA)) as part:
         part.write(DATA, 0)
-        world.store.publish(part, A, replacing=sight.stamp, old_sha256=said)
+        publish_part(world.store, part, A, replacing=sight.stamp, old_sha256=said)
     (trashed,) = world.trash.entries()
     assert (trashed.path, trashed.size, trashed.reason) == (A, 3, "replaced")
     assert trashed.sha256 == (said if known else None)

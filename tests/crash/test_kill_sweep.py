@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.crash_worlds import CrashWorld, Target, crash_world
-from support.strace import KILLED, need_strace, run_traced
+from support.strace import KILLED, need_strace, run_to_kill
 
 pytestmark = pytest.mark.crash
 
@@ -24,8 +24,8 @@ EVERY = {
     "fdatasync": 1,
     "fsync": 4,
     "write": 3,
-    "openat": 15,
-    "close": 15,
+    "openat": 40,
+    "close": 40,
 }
 """System calls, and which share of them is tried: what lies between two renames is much alike."""
 
@@ -67,7 +67,7 @@ def test_a_kill_at_every_step_of_a_first_sync_loses_nothing(call: str, tmp_path:
 def _kill(world: CrashWorld, target: Target, call: str, number: int) -> bool:
     """Kill a run at that call; False if it came to its end before."""
     words = world.words(target, "--jobs", "1")
-    ran = run_traced(world.project, *words, inject=f"{call}:signal=KILL:when={number}")
+    ran = run_to_kill(world.project, *words, inject=f"{call}:signal=KILL:when={number}")
     world.require_no_wrong_file()
     world.require_notes()
     if ran.status == KILLED:

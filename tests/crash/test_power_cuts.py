@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.crash_worlds import CrashWorld, Target, crash_world
+from support.crash_worlds import CrashWorld, Target, crash_world, many_small_files
 from support.loop_disks import LOG_FLUSHED, LOG_LOST, LoopDisk, loop_disk
 from support.segment_world import tell
 from support.strace import need_strace, traced
@@ -27,6 +27,9 @@ CUTS = 12
 
 SMALL = 20_000
 """Bytes a file: most of a run is then giving names."""
+
+MANY = 60
+"""Files, where many are named together."""
 
 BEGINNING_S = 0.08
 STEP_S = 0.01
@@ -63,38 +66,64 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_done(
     """`with_state`: what civsync remembers of its roots is on the disk that is cut, too."""
     chance = random.Random(f"{kind} {with_state}")
     with cut_world(kind, tmp_path, with_state=with_state) as (disk, world):
-        acknowledged = unfinished = 0
-        target = world.other
-        for number in range(CUTS):
-            target = world.one if target is world.other else world.other
-            if chance.random() < 0.4:
-                world.forget_root()
-            else:
-                world.forget_trash()
-            # What was there before the run is on the medium.
-            disk.come_back()
-            jobs = chance.choice(("1", "2", "4"))
-            done = chance.randrange(len(target.wanted))
-            said = _cut(
-                disk,
-                world.project.start(*world.words(target, "--json", "--jobs", jobs)),
-                done=done,
-                after=chance.uniform(0, STEP_S if done else BEGINNING_S),
-                how=(LOG_FLUSHED, LOG_LOST)[number % 2],
-            )
-            world.require_no_wrong_file()
-            _require_done(world, target, said)
-            world.finish_here(target)
-            acknowledged += len(said.there) + len(said.gone)
-            unfinished += not said.finished
-        assert unfinished >= CUTS / 4, "the cuts came too late to cut anything"
-        tell(
-            record_property,
-            cuts=CUTS,
-            before_the_end=unfinished,
-            acknowledged=acknowledged,
-            lost=0,
+        _cut_again_and_again(disk, world, chance, record_property)
+
+
+@pytest.mark.fault("4.3/power-loss", "ext4", "xfs")
+@on_both
+def test_a_power_cut_while_files_are_named_together_loses_none_that_was_done(
+    kind: str, tmp_path: Path, record_property: Record
+) -> None:
+    """Many small files, new ones and ones that replace others, in two directories."""
+    with (
+        loop_disk(kind, tmp_path / "disk.img", tmp_path / "project" / "models") as disk,
+        many_small_files(tmp_path / "project", files=MANY, size=2000) as world,
+    ):
+        # Names come many at a time: a late cut would come after the last of them.
+        _cut_again_and_again(disk, world, random.Random(kind), record_property, late=MANY // 6)
+
+
+def _cut_again_and_again(
+    disk: LoopDisk,
+    world: CrashWorld,
+    chance: random.Random,
+    record_property: Record,
+    *,
+    late: int | None = None,
+) -> None:
+    """Cut each run after a number of files that is less than `late`, or than all."""
+    acknowledged = unfinished = 0
+    target = world.other
+    for number in range(CUTS):
+        target = world.one if target is world.other else world.other
+        if chance.random() < 0.4:
+            world.forget_root()
+        else:
+            world.forget_trash()
+        # What was there before the run is on the medium.
+        disk.come_back()
+        jobs = chance.choice(("1", "2", "4"))
+        done = chance.randrange(late or len(target.wanted))
+        said = _cut(
+            disk,
+            world.project.start(*world.words(target, "--json", "--jobs", jobs)),
+            done=done,
+            after=chance.uniform(0, STEP_S if done else BEGINNING_S),
+            how=(LOG_FLUSHED, LOG_LOST)[number % 2],
         )
+        world.require_no_wrong_file()
+        _require_done(world, target, said)
+        world.finish_here(target)
+        acknowledged += len(said.there) + len(said.gone)
+        unfinished += not said.finished
+    assert unfinished >= CUTS / 4, "the cuts came too late to cut anything"
+    tell(
+        record_property,
+        cuts=CUTS,
+        before_the_end=unfinished,
+        acknowledged=acknowledged,
+        lost=0,
+    )
 
 
 @on_both

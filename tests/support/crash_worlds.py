@@ -166,6 +166,34 @@ def crash_world(folder: Path, *, size: int = 300 * KIB) -> Iterator[CrashWorld]:
         yield CrashWorld(project, served, *targets)
 
 
+@contextmanager
+def many_small_files(folder: Path, *, files: int, size: int) -> Iterator[CrashWorld]:
+    """Serve two versions of so many files in two directories: one target wants the first of each.
+
+    The other one wants the second of every third file, so that these are replaced.
+    """
+    registry = Registry()
+    one, other = [], []
+    for number in range(files):
+        model = registry.add_model(f"small {number}", type=("LORA", "VAE")[number % 2])
+        versions = [model.add_version(name) for name in ("v1", "v2")]
+        for at, version in enumerate(versions):
+            data = safetensors(f"small {number} {at}", size)
+            version.add_file(f"small-{number}.safetensors", data)
+        wanted = [
+            f"{{model: {model.id}, version: {version.id}, filename: small-{number}.safetensors}}"
+            for version in versions
+        ]
+        one.append(wanted[0])
+        other.append(wanted[number % 3 == 0])
+    with serve(registry) as served:
+        project = Project(folder, served.api_url)
+        targets = [
+            _lock(project, name, tuple(entries)) for name, entries in (("1", one), ("2", other))
+        ]
+        yield CrashWorld(project, served, *targets)
+
+
 def _add_model(registry: Registry, name: str, size: int) -> int:
     model = registry.add_model(name, type="LORA")
     model.add_version().add_file(f"{name}.safetensors", safetensors(name, size))

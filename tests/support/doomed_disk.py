@@ -4,16 +4,18 @@ Killed, it does nothing any more, as a process does that is gone; a disk that fa
 once, before the call is carried out or, which is worse, after it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TypeVar
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Inventory, Owned, Receipt, Stamp
-from civsync.core.errors import DiskError
+from civsync.core.errors import CivsyncError, DiskError
 from civsync.core.names import SafePath
-from civsync.ports import Ledger, Part, Store
+from civsync.ports import Ledger, Publication, Store
+from support.publishing import publish
 
 T = TypeVar("T")
 
@@ -77,12 +79,14 @@ class DoomedStore:
     ) -> tuple[Digests, Stamp]:
         return self._do(lambda: self._store.digest(path, progress, known=known))
 
-    def publish(
-        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
-    ) -> Stamp:
-        return self._do(
-            lambda: self._store.publish(part, path, replacing=replacing, old_sha256=old_sha256)
-        )
+    def publish(self, wanted: Sequence[Publication]) -> list[Stamp | CivsyncError]:
+        published: list[Stamp | CivsyncError] = []
+        for each in wanted:
+            try:
+                published.append(self._do(partial(publish, self._store, each)))
+            except CivsyncError as error:
+                published.append(error)
+        return published
 
     def move(self, source: SafePath, target: SafePath, *, expected: Stamp, sha256: str) -> Stamp:
         return self._do(lambda: self._store.move(source, target, expected=expected, sha256=sha256))
@@ -103,11 +107,11 @@ class DoomedLedger:
     def read(self) -> Receipt:
         return self._do(self._ledger.read)
 
-    def intend(self, owned: Owned) -> None:
-        self._do(lambda: self._ledger.intend(owned))
+    def intend(self, *owned: Owned) -> None:
+        self._do(lambda: self._ledger.intend(*owned))
 
-    def placed(self, owned: Owned) -> None:
-        self._do(lambda: self._ledger.placed(owned))
+    def placed(self, *owned: Owned) -> None:
+        self._do(lambda: self._ledger.placed(*owned))
 
     def released(self, path: SafePath) -> None:
         self._do(lambda: self._ledger.released(path))

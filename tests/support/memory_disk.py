@@ -27,11 +27,11 @@ from civsync.core.disk import (
     Stamp,
     Trashed,
 )
-from civsync.core.errors import DiskError, IntegrityError, SafetyError
+from civsync.core.errors import CivsyncError, DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
 from civsync.core.ranges import Ranges
 from civsync.documents.receipt import Intended, Note, Placed, Released, replay
-from civsync.ports import Part
+from civsync.ports import Part, Publication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +172,17 @@ class MemoryStore:
         same = known is not None and (known.size, known.blake3) == (found.size, found.blake3)
         return (known if known is not None and same else found), file.stamp
 
-    def publish(
-        self, part: Part, path: SafePath, *, replacing: Stamp | None, old_sha256: str = ""
-    ) -> Stamp:
+    def publish(self, wanted: Sequence[Publication]) -> list[Stamp | CivsyncError]:
+        published: list[Stamp | CivsyncError] = []
+        for each in wanted:
+            try:
+                published.append(self._publish(each))
+            except CivsyncError as error:
+                published.append(error)
+        return published
+
+    def _publish(self, wanted: Publication) -> Stamp:
+        part, path = wanted.part, wanted.path
         assert isinstance(part, MemoryPart)
         found = part.digests()
         if found.size != part.size:
@@ -182,10 +190,11 @@ class MemoryStore:
         if found.sha256 != part.sha256:
             raise IntegrityError(Code.HASH_MISMATCH, "the part has other content")
         self._walk(path)
-        if replacing is None:
+        if wanted.replacing is None:
             self._require_absent(path)
         else:
-            self._discard(path, self._require(path, replacing), "replaced", old_sha256)
+            old = self._require(path, wanted.replacing)
+            self._discard(path, old, "replaced", wanted.old_sha256)
         part.gone = True
         return self.disk.put(path, bytes(part.data))
 
@@ -404,11 +413,13 @@ class MemoryLedger:
         known = {path: each for path, each in receipt.known.items() if path not in owned}
         return Receipt(root_id=receipt.root_id, owned=owned, known=known)
 
-    def intend(self, owned: Owned) -> None:
-        self._note(Intended(owned=owned))
+    def intend(self, *owned: Owned) -> None:
+        for each in owned:
+            self._note(Intended(owned=each))
 
-    def placed(self, owned: Owned) -> None:
-        self._note(Placed(owned=owned))
+    def placed(self, *owned: Owned) -> None:
+        for each in owned:
+            self._note(Placed(owned=each))
 
     def released(self, path: SafePath) -> None:
         self._note(Released(path=path))

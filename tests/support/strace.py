@@ -1,6 +1,8 @@
 """Break system calls of civsync with strace: kill at the k-th, fail it, or fake its result."""
 
 import functools
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,9 @@ import pytest
 from support.cli import Project, Ran, command
 
 _SLACK_S = 60
+_KILLED_BY_THEN_S = 20
+
+_CALL = re.compile(r"(\d+) +(\w+)\((?:\d+<([^>]*)>)?")
 
 
 @functools.cache
@@ -41,8 +46,9 @@ def traced(
     """Return the command line of civsync with `inject` done to it, such as `fsync:error=EIO`.
 
     Before the colon there may be several calls, with commas. `when=` counts the calls of
-    each thread by itself. The quick way of strace does nothing to the main thread (seen with
-    6.1); `main_too` takes the slow one. With `paths`, only calls on just these files count.
+    each thread by itself. The quick way of strace does nothing to the main thread, nor to some
+    others (seen with 6.1); `main_too` takes the slow one. With `paths`, only calls on just
+    these files count.
     """
     calls = inject.partition(":")[0]
     options = ["-f", *([] if main_too else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
@@ -71,4 +77,51 @@ def run_traced(
     return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
+def run_to_kill(project: Project, *words: str, inject: str) -> Ran:
+    """Run civsync to the kill that `inject` has for any of its threads, or to its end.
+
+    strace 6.1 now and then leaves all threads stopped when one begins or ends at that moment
+    (a SIGSTOP that it does not take); then the kill comes from here, which is one as well.
+    """
+    process = subprocess.Popen(
+        traced(*words, inject=inject, main_too=True),
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=_KILLED_BY_THEN_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    return Ran(status=process.returncode, out=out, err=err)
+
+
 KILLED = -signal.SIGKILL
+
+
+def calls_of(
+    project: Project, *words: str, calls: Sequence[str], log: Path
+) -> tuple[Ran, list[tuple[str, str, str]]]:
+    """Run civsync, and return what all its threads called: thread, call, and the file's path.
+
+    They are in their order. Calls that take no descriptor first have no path.
+    """
+    options = ["-f", "-y", "-qq", "-o", str(log), "-e", f"trace={','.join(calls)}"]
+    done = subprocess.run(
+        ["strace", *options, *command(*words)],
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SLACK_S,
+        check=False,
+    )
+    found = map(_CALL.match, log.read_text("utf-8").splitlines())
+    named = [(each[1], each[2], each[3] or "") for each in found if each is not None]
+    return Ran(status=done.returncode, out=done.stdout, err=done.stderr), named

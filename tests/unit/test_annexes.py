@@ -15,6 +15,7 @@ from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root, open_root
 from civsync.disk.store import DiskStore
 from civsync.disk.trash_can import DiskTrashCan
+from support.publishing import publish_part
 
 DATA = b"bytes of a model"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -54,7 +55,7 @@ def publish(root: Root) -> None:
     parts = DiskParts(root).near(A)
     with parts.claim(SHA256, len(DATA)) as part:
         part.write(DATA, 0)
-        DiskStore(root).publish(part, A, replacing=None)
+        publish_part(DiskStore(root), part, A)
 
 
 def turn_elsewhere(root: Root) -> Path:

@@ -14,6 +14,7 @@ from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root
 from civsync.disk.store import DiskStore
 from support.disk_worlds import make_root
+from support.publishing import publish_part
 from support.small_disks import small_disk
 
 A = parse_path("loras/style/a.safetensors")
@@ -30,7 +31,7 @@ def publish(root: Root, path: SafePath = A, *, replacing: Stamp | None = None) -
     with DiskParts(root).claim(SHA256, len(DATA)) as part:
         if not part.done.total:
             part.write(DATA, part.done.prefix)
-        return DiskStore(root).publish(part, path, replacing=replacing)
+        return publish_part(DiskStore(root), part, path, replacing=replacing)
 
 
 def code_of_publishing(root: Root, *, replacing: Stamp | None = None) -> Code:
@@ -162,7 +163,7 @@ def test_a_part_swapped_by_somebody_else_is_not_published(root: Root) -> None:
         (root.path / ".civsync/parts" / part.name).unlink()
         (root.path / ".civsync/parts" / part.name).write_bytes(b"the wrong bytes")
         with pytest.raises(DiskError):
-            DiskStore(root).publish(part, A, replacing=None)
+            publish_part(DiskStore(root), part, A)
     assert not (root.path / A).exists()
 
 

@@ -22,7 +22,7 @@ from civsync.core.control import (
 )
 from civsync.core.errors import RegistryError, WireError
 from civsync.core.events import FileDone
-from civsync.core.limits import SPACE_MARGIN_BYTES, TRANSFER_ATTEMPTS
+from civsync.core.limits import BATCH_WAIT_S, SPACE_MARGIN_BYTES, TRANSFER_ATTEMPTS
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Fetch, Replace, Want
 from civsync.demo.faults import Cut, FlipBit
@@ -685,3 +685,47 @@ def test_space_for_files_that_run_at_the_same_time_is_counted_together() -> None
     outcome = steering.run(orders, Manner(jobs=2))
     assert codes_of(outcome) == {C: Code.NO_SPACE}
     assert sorted(steering.asked) == [A, B]
+
+
+# --- small files that wait for their names --------------------------------------------------
+
+
+def test_a_file_that_is_slow_to_come_keeps_no_other_from_its_name() -> None:
+    steering = Steering((A, B, C))
+    steering.hold(C)
+
+    async def orders(control: Control) -> None:
+        await until(lambda: steering.stands(C))
+        steering.world.clock.now += BATCH_WAIT_S
+        await until(lambda: stages(control)[B] is Stage.DONE)
+        assert set(steering.world.tree) == {A, B}
+        steering.go_on(C)
+
+    assert steering.run(orders).done == {"fetched": 3}
+
+
+@pytest.mark.parametrize("order", [Pause(paths=only(A, B)), Cancel(paths=only(A, B))])
+def test_a_file_that_waits_for_its_name_is_let_be(order: Pause | Cancel) -> None:
+    steering = Steering((A, B, C))
+    steering.hold(C)
+
+    async def orders(control: Control) -> None:
+        await until(lambda: steering.stands(C))
+        assert control.obey(order) == 0
+        await settle()
+        steering.go_on(C)
+
+    assert steering.run(orders).done == {"fetched": 3}
+
+
+def test_what_waits_for_its_name_gets_it_when_the_next_file_is_cancelled() -> None:
+    steering = Steering((A, B, C))
+    steering.hold(C)
+
+    async def orders(control: Control) -> None:
+        await until(lambda: steering.stands(C))
+        assert control.obey(Cancel(paths=only(C))) == 1
+
+    outcome = steering.run(orders)
+    assert outcome.done == {"fetched": 2}
+    assert codes_of(outcome) == {C: Code.CANCELLED}

@@ -19,6 +19,7 @@ from civsync.disk.root import Root
 from civsync.disk.stamps import stamp_of
 from civsync.disk.store import DiskStore
 from support.disk_worlds import make_root
+from support.publishing import publish_part
 
 DATA = bytes(range(256)) * 20_000
 SIZE = len(DATA)
@@ -68,7 +69,7 @@ def test_what_is_elsewhere_becomes_a_whole_part_and_can_be_published(
     with parts.claim(SHA256, SIZE) as part:
         assert (part.done.total, part.digests().sha256) == (SIZE, SHA256)
         assert part.head(4) == DATA[:4]
-        DiskStore(root).publish(part, PATH, replacing=None)
+        publish_part(DiskStore(root), part, PATH)
     assert (root.path / PATH).read_bytes() == DATA == source.read_bytes()
     assert elsewhere.stale == ()
     assert parts.held() == {}
@@ -81,7 +82,7 @@ def test_a_part_that_was_begun_is_not_left_behind(root: Root, source: Path, mode
     parts, _ = parts_from(root, source, mode)
     assert parts.salvage(SHA256, SIZE, [])
     with parts.claim(SHA256, SIZE) as part:
-        DiskStore(root).publish(part, PATH, replacing=None)
+        publish_part(DiskStore(root), part, PATH)
     assert DiskParts(root).held() == {}
 
 
@@ -142,7 +143,7 @@ def test_a_file_that_changes_all_the_while_never_gets_a_name(
                 continue
             with parts.claim(SHA256, SIZE) as part:
                 try:
-                    store.publish(part, target, replacing=None)
+                    publish_part(store, part, target)
                 except (DiskError, IntegrityError):
                     part.restart()
                     continue
@@ -182,7 +183,7 @@ def test_a_hard_link_that_somebody_changed_since_it_was_hashed_gets_no_name(
         os.chmod(source, 0o600)
         source.write_bytes(b"?" + DATA[1:])
         with pytest.raises(DiskError, match="somebody changed"):
-            DiskStore(root).publish(part, PATH, replacing=None)
+            publish_part(DiskStore(root), part, PATH)
     assert not (root.path / PATH).exists()
     assert linked.held() == {}
 

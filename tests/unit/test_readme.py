@@ -178,7 +178,7 @@ def test_every_variable_is_documented_and_every_documented_one_is_read() -> None
 def test_flags_that_loosen_a_guard_have_no_variable() -> None:
     guarded = {
         *("allow_prune", "apply_from", "force_modified", "new_root", "prune_unselected"),
-        *("empty_trash", "plan_to", "unprotect"),
+        *("empty_trash", "plan_to", "unprotect", "no_fsync"),
     }
 
     assert [each.name for each in options() if each.name in guarded and each.envvar] == []

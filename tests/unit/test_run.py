@@ -417,7 +417,7 @@ def test_a_run_with_nothing_to_do_changes_neither_tree_nor_receipt() -> None:
     assert world.disk.trash == []
 
 
-def test_what_was_placed_before_a_cancellation_is_owned_and_the_part_is_kept() -> None:
+def test_what_was_whole_before_a_cancellation_has_its_name_and_is_owned() -> None:
     world = EngineWorld()
     world.want("loras/first.bin", body(1), priority=9)
     second = world.want("loras/second.bin", body(2))
@@ -426,7 +426,7 @@ def test_what_was_placed_before_a_cancellation_is_owned_and_the_part_is_kept() -
         with anyio.CancelScope() as scope:
             world.source = Watched(
                 models=world.source.models,
-                before=lambda: scope.cancel() if world.tree else None,
+                before=lambda: scope.cancel() if world.storage.asked else None,
             )
             await world.run(ONE)
         return scope.cancelled_caught

@@ -7,7 +7,7 @@ import click
 
 from civsync.cli.goal import glance_at_lock, goal_of
 from civsync.cli.named_files import find_named
-from civsync.cli.options import Context, common_options, pass_context
+from civsync.cli.options import Context, common_options, no_fsync_option, pass_context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
 from civsync.cli.progress import choose_display
 from civsync.cli.wiring import Disk, note_known_files, open_disk
@@ -38,6 +38,7 @@ from civsync.engine.adopting import Appraisal, appraise, take_over
     envvar="CIVSYNC_JOBS",
     help="Files to read at the same time.",
 )
+@no_fsync_option
 @common_options
 @pass_context
 def command(

@@ -12,6 +12,7 @@ from civsync.cli.options import (
     alone,
     common_options,
     in_force,
+    no_fsync_option,
     pass_context,
     wait_option,
 )
@@ -167,6 +168,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Rate
 @click.option(
     "--fail-fast", is_flag=True, envvar="CIVSYNC_FAIL_FAST", help="Stop at the first failure."
 )
+@no_fsync_option
 @wait_option
 @group_options
 @common_options

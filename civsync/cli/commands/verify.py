@@ -6,7 +6,13 @@ import click
 
 from civsync.cli.goal import Goal, glance_at_lock
 from civsync.cli.groups import choose_for, group_options
-from civsync.cli.options import Context, common_options, in_force, pass_context
+from civsync.cli.options import (
+    Context,
+    common_options,
+    in_force,
+    no_fsync_option,
+    pass_context,
+)
 from civsync.cli.progress import choose_display
 from civsync.cli.serving import serve
 from civsync.cli.verifying import find_faults, tell
@@ -50,6 +56,7 @@ from civsync.engine.world import glance, look
     envvar="CIVSYNC_JOBS",
     help="Files to read at the same time.",
 )
+@no_fsync_option
 @group_options
 @common_options
 @pass_context
