@@ -68,14 +68,14 @@ class Follower:
 
     Bytes that belong just where the hash has come to are hashed from the writer's own
     buffer, the others are read back: `read` fills a buffer with what the file holds at an
-    offset, and says how much that is. `write` puts bytes at an offset, in the thread. Both
-    may raise OSError. A `small` file has no thread. One thread at a time may call the methods.
+    offset, `write` puts bytes at one, in the thread; both say how many that was and may
+    raise OSError. A `small` file has no thread. One thread at a time may call the methods.
     """
 
     def __init__(
         self,
         read: Callable[[memoryview, int], int],
-        write: Callable[[memoryview, int], None],
+        write: Callable[[memoryview, int], int],
         *,
         small: bool = False,
     ) -> None:
@@ -220,9 +220,10 @@ class Follower:
                         self._changed.wait()
                     lent = self._lent[0] if self._lent else None
                 if lent is not None:
-                    if not lent.written and not self._put(lent.data):
+                    if lent.written:
+                        self._hasher.update(lent.data)
+                    elif not self._put(lent.data):
                         return
-                    self._hasher.update(lent.data)
                 else:
                     buffer = buffer or memoryview(bytearray(CHUNK_BYTES))
                     self._take(buffer)
@@ -237,14 +238,18 @@ class Follower:
                 self._changed.notify_all()
 
     def _put(self, data: memoryview) -> bool:
-        try:
-            self._write(data, self._hasher.size)
-        except OSError as error:
-            with self._changed:
-                self._unwritten = error
-                self._lent.clear()
-                self._changed.notify_all()
-            return False
+        """Write and hash what was taken; false if some of it could not be written."""
+        while data:
+            try:
+                count = self._write(data, self._hasher.size)
+            except OSError as error:
+                with self._changed:
+                    self._unwritten = error
+                    self._lent.clear()
+                    self._changed.notify_all()
+                return False
+            self._hasher.update(data[:count])
+            data = data[count:]
         return True
 
     def _due(self) -> bool:

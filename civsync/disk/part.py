@@ -201,16 +201,14 @@ class HeldPart:
             self._follower.advance(self._done.prefix)
             return True
 
-    def _put(self, data: memoryview, at: int) -> None:
-        """Write what was handed on, in the hashing thread. Raises OSError."""
+    def _put(self, data: memoryview, at: int) -> int:
+        """Write some of what was handed on, in the hashing thread. Raises OSError."""
         fd = self._fd
         if fd is None:
             raise _closed()
-        while data:
-            count = write_some_at(fd, data, at)
-            at += count
-            data = data[count:]
-        self._write_back.wrote(Ranges.prefix_of(at))
+        count = write_some_at(fd, data, at)
+        self._write_back.wrote(Ranges.prefix_of(at + count))
+        return count
 
     def _settle(self) -> None:
         """Return when all that was handed on is written. Raises DiskError."""

@@ -187,8 +187,9 @@ def test_a_full_disk_keeps_the_part_and_says_what_is_missing(tmp_path: Path) -> 
         root = make_root(tmp_path)
         parts = DiskParts(root)
         with parts.claim(sha256, size) as part:
+            part.write(data, part.done.prefix)
             with pytest.raises(DiskError) as error:
-                part.write(data, part.done.prefix)
+                part.digests()
             held = part.done.total
         assert error.value.code is Code.NO_SPACE
         assert error.value.data["need"] == size - held

@@ -19,7 +19,7 @@ def follow() -> Follower:
         buffer[: len(data)] = data
         return len(data)
 
-    def write(*_: object) -> None:
+    def write(*_: object) -> int:
         pytest.fail("nothing was handed on")
 
     return Follower(read, write)
