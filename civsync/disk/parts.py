@@ -8,44 +8,39 @@ elsewhere, is copied first and never written to. What a dead process left is tak
 import contextlib
 import hashlib
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from civsync.core.errors import CivsyncError, SafetyError
-from civsync.core.limits import PART_DAYS, TRASH_DAYS
+from civsync.core.errors import CivsyncError
 from civsync.core.names import SafePath
 from civsync.disk.claims import (
     busy,
-    carry,
     claim_part,
     claims_for,
-    copy_fresh,
     drop_dead,
     drop_idle,
     held_under,
     parse_claim,
     part_name,
 )
-from civsync.disk.elsewhere import Brought, Elsewhere, is_linked_name
+from civsync.disk.elsewhere import Brought, Elsewhere
 from civsync.disk.faults import faults_of
 from civsync.disk.folder import Folder
 from civsync.disk.linked_part import LinkedPart
 from civsync.disk.part import HeldPart
-from civsync.disk.root import CONTROL, Root
+from civsync.disk.root import PARTS, Root
+from civsync.disk.salvage import carry_whole, copy_whole, is_whole
+from civsync.disk.sweeping import sweep_home
 from civsync.disk.trash import QUARANTINE, TRASH, Trash
 from civsync.ports import Part
 
-PARTS: Final = f"{CONTROL}/parts"
 RESTORED: Final = "restored"
 """What was salvaged out of this root itself."""
 
 ClaimedPart = HeldPart | LinkedPart
-
-_DAY_S: Final = 24 * 3600
 
 
 class DiskParts:
@@ -122,11 +117,11 @@ class DiskParts:
             return brought.how
         with faults_of("look through", TRASH):
             folder = self._folder()
-            if _whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
+            if is_whole(folder.find(name), size) or self._trash.recover(sha256, size, folder, name):
                 return RESTORED
-            if self._bring(folder, sha256, size):
+            if carry_whole(self._beneath, self._place, folder, sha256, size):
                 return RESTORED
-            if any(self._copy(path, folder, sha256, size) for path in candidates):
+            if any(copy_whole(self._beneath, path, folder, sha256, size) for path in candidates):
                 return RESTORED
         if self._elsewhere is None:
             return ""
@@ -195,35 +190,8 @@ class DiskParts:
         somebody holds, stay. What cannot be deleted stays, too: this is housekeeping, and
         never fails a run.
         """
-        return sum(self._sweep(home, now_ns, wanted) for home in self._beneath.homes)
-
-    def _sweep(self, home: str, now_ns: int, wanted: Collection[str]) -> int:
-        count, near = 0, self._beneath.near
-        with contextlib.suppress(OSError, SafetyError):
-            limit_s = now_ns / 1e9 - TRASH_DAYS * _DAY_S
-            count += self._trash.sweep(near(home, TRASH), limit_s)
-            limit_s = now_ns / 1e9 - PART_DAYS * _DAY_S
-            count += self._trash.sweep(near(home, QUARANTINE), limit_s)
-        limit_ns = now_ns - PART_DAYS * _DAY_S * 1_000_000_000
-        with (
-            contextlib.suppress(OSError, SafetyError),
-            self._beneath.folder(near(home, PARTS)) as folder,
-        ):
-            for name in folder.names():
-                status = folder.find(name)
-                if status is None:
-                    continue
-                if is_linked_name(name):
-                    # Made by a run that is over, and made again in an instant.
-                    folder.unlink(name)
-                    count += 1
-                    continue
-                # A claim with a second name was published; only its own removal was cut off.
-                published = status.st_nlink > 1 and parse_claim(name) is not None
-                idle = status.st_mtime_ns < limit_ns and name.split(".", 1)[0] not in wanted
-                if published or idle:
-                    count += drop_idle(folder, name)
-        return count
+        beneath, trash = self._beneath, self._trash
+        return sum(sweep_home(beneath, trash, home, now_ns, wanted) for home in beneath.homes)
 
     def _may_be_orphaned(self, sha256: str) -> bool:
         """Tell whether there may be a claim that another process left, or still has.
@@ -324,36 +292,6 @@ class DiskParts:
                 )
             return self._others[home]
 
-    def _bring(self, folder: Folder, sha256: str, size: int) -> bool:
-        """Take over a whole part that waits in another home: made before a file moved there."""
-        name = part_name(sha256)
-        for home in self._beneath.homes:
-            place = self._beneath.near(home, PARTS)
-            if place == self._place or not _whole(self._beneath.look(f"{place}/{name}"), size):
-                continue
-            with contextlib.suppress(FileNotFoundError), self._beneath.folder(place) as other:
-                carry(other, name, folder, name, sha256=sha256, size=size)
-                with contextlib.suppress(FileNotFoundError):
-                    other.unlink(name)
-                return True
-        return False
-
-    def _copy(self, path: SafePath, folder: Folder, sha256: str, size: int) -> bool:
-        parent, _, name = path.rpartition("/")
-        with contextlib.suppress(FileNotFoundError, SafetyError):
-            with self._beneath.folder(parent) as source:
-                if not _whole(source.find(name), size):
-                    return False
-                fd = source.open(name, os.O_RDONLY)
-            try:
-                copied, target = copy_fresh(folder, sha256, fd, size)
-            finally:
-                os.close(fd)
-            os.close(target)
-            folder.rename(copied, folder, part_name(sha256))
-            return True
-        return False
-
 
 def _stand_in(name: str) -> str:
     """Return what stands for the SHA-256 in the name of a part whose hash is not known.
@@ -377,7 +315,3 @@ def _free(place: str) -> int:
     import shutil  # noqa: PLC0415 - it loads every archive module, for Windows alone
 
     return shutil.disk_usage(place).free
-
-
-def _whole(status: os.stat_result | None, size: int) -> bool:
-    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == size

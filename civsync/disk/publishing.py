@@ -19,7 +19,8 @@ from civsync.disk.beneath import Beneath
 from civsync.disk.durable import name_new
 from civsync.disk.faults import NO_LINKS, translate
 from civsync.disk.folder import Folder
-from civsync.disk.parts import PARTS, ClaimedPart, as_held
+from civsync.disk.parts import ClaimedPart, as_held
+from civsync.disk.root import PARTS
 from civsync.disk.stamps import stamp_of
 from civsync.disk.trash import Trash
 from civsync.disk.writeback import begin_write_back

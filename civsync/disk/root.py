@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CONTROL: Final = OWN_FOLDER
 RECEIPT: Final = "receipt.json"
 NOTES: Final = "notes.jsonl"
+PARTS: Final = f"{CONTROL}/parts"
 _MARKER: Final = ROOT_MARKER
 _SCHEMA: Final = "civsync.root"
 _VERSION: Final = 1

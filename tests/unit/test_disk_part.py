@@ -18,8 +18,8 @@ from civsync.core.ranges import Ranges
 from civsync.disk.journal import Journal
 from civsync.disk.machine import this_boot, this_host
 from civsync.disk.part import HeldPart
-from civsync.disk.parts import PARTS, DiskParts
-from civsync.disk.root import Root
+from civsync.disk.parts import DiskParts
+from civsync.disk.root import PARTS, Root
 from civsync.documents.part_journal import (
     JOURNAL_BYTES,
     SLOT_BYTES,
