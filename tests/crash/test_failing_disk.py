@@ -26,6 +26,9 @@ from support.strace import need_strace, run_traced
 
 pytestmark = pytest.mark.crash
 
+WRITES = [("write", 1), ("write", 3), ("pwrite64", 1), ("pwrite64", 2)]
+"""The state of civsync is written with the one, and models and the index with the other."""
+
 
 @pytest.mark.fault("4.3/io-error", "flush")
 def test_a_flush_that_fails_fails_its_item_and_publishes_nothing_wrong(tmp_path: Path) -> None:
@@ -35,6 +38,7 @@ def test_a_flush_that_fails_fails_its_item_and_publishes_nothing_wrong(tmp_path:
         for number in range(1, 12, 2):
             # Once, and much later again: a disk that recovers is the harder case.
             ran = run_traced(world.project, *words, inject=f"fsync:error=EIO:when={number}+40")
+            assert ran.injected
             assert ran.status != 0
             require_named_failure(ran.status, ran.err)
             world.require_no_wrong_file()
@@ -75,8 +79,8 @@ def test_a_write_that_fails_fails_its_item_and_the_next_run_arrives(
 ) -> None:
     need_strace()
     with crash_world(tmp_path / "project", size=100_000) as world:
-        for number in (1, 2, 5, 9):
-            _sync_with_bad_write(world, f"{fault}:when={number}")
+        for call, number in WRITES:
+            _sync_with_bad_write(world, f"{call}:{fault}:when={number}")
             world.finish(world.one)
             world.forget_root()
 
@@ -110,17 +114,18 @@ def test_what_is_used_up_fails_each_item_by_name(
 
 
 def test_a_write_that_lies_never_gives_a_wrong_file_its_name(tmp_path: Path) -> None:
-    """It says that 100 bytes were taken, and takes none; notes of civsync's may suffer, too."""
+    """It says that 100 bytes were taken, and takes none: of a model, a note or the index."""
     need_strace()
     with crash_world(tmp_path / "project", size=100_000) as world:
-        for number in (1, 2, 5, 9):
-            _sync_with_bad_write(world, f"retval=100:when={number}")
+        for call, number in WRITES:
+            _sync_with_bad_write(world, f"{call}:retval=100:when={number}")
             world.forget_root()
 
 
-def _sync_with_bad_write(world: CrashWorld, fault: str) -> None:
+def _sync_with_bad_write(world: CrashWorld, inject: str) -> None:
     words = world.words(world.one, "--jobs", "2", "--quiet")
-    ran = run_traced(world.project, *words, inject=f"write:{fault}")
+    ran = run_traced(world.project, *words, inject=inject)
+    assert ran.injected
     require_named_failure(ran.status, ran.err)
     world.require_no_wrong_file()
 
@@ -217,6 +222,7 @@ def test_a_close_that_fails_gives_no_wrong_file_a_name(tmp_path: Path) -> None:
             inject="close:error=EIO",
             paths=[control / "notes.jsonl", control / "lock"],
         )
+        assert ran.injected
         require_named_failure(ran.status, ran.err)
         world.require_no_wrong_file()
         world.finish(world.one)
@@ -233,6 +239,7 @@ def test_directories_have_nothing_to_lose_when_their_close_fails(tmp_path: Path)
             inject="close:error=EIO",
             paths=[root, root / "loras", root / ".civsync", root / ".civsync" / "parts"],
         )
+        assert ran.injected
         assert "Traceback" not in ran.err
         assert ran.status == 0, ran.err
         world.require_converged(world.one)
@@ -250,6 +257,7 @@ def test_a_disk_that_has_no_flush_for_directories_is_used_and_one_that_fails_is_
         ran = run_traced(
             world.project, *world.words(world.one), inject=f"fsync:error={error}", paths=[loras]
         )
+        assert ran.injected
         require_named_failure(ran.status, ran.err)
         assert ran.status == status, ran.err
         world.require_no_wrong_file()
@@ -267,7 +275,6 @@ def test_a_root_that_denies_this_user_is_told_before_anything_is_downloaded(
             world.project,
             *world.words(world.one),
             inject="mkdirat:error=EACCES",
-            main_too=True,
             paths=[world.project.root],
         )
         _require_refused_at_once(world, ran.status, ran.err, "EACCES")

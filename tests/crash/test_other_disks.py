@@ -20,7 +20,7 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
 from support.shop import Shop, listing, open_shop
 from support.small_disks import small_disk
-from support.strace import KILLED, need_strace, run_traced
+from support.strace import KILLED, need_strace, run_to_kill
 
 pytestmark = pytest.mark.crash
 
@@ -297,12 +297,19 @@ def test_a_file_from_trash_is_not_restored_to_another_disk(shop: Shop, big: Path
 
 
 @pytest.mark.parametrize(
-    ("call", "step"),
-    [("linkat", 1), ("unlinkat", 1), ("renameat", 1), ("fdatasync", 1), ("fsync", 2)],
+    ("call", "step", "least"),
+    [
+        ("linkat", 1, 2),
+        ("unlinkat", 1, 4),
+        ("renameat", 1, 4),
+        ("fdatasync", 1, 1),
+        ("fsync", 3, 3),
+    ],
 )
 def test_a_kill_at_every_step_of_a_move_between_disks_loses_nothing(
-    shop: Shop, big: Path, call: str, step: int
+    shop: Shop, big: Path, call: str, step: int, least: int
 ) -> None:
+    """Each `step`-th call of that name, and `least` kills or more."""
     need_strace()
     with linked(shop, big) as target:
         (model,) = shop.stocked(20 * KIB)
@@ -316,7 +323,7 @@ def test_a_kill_at_every_step_of_a_move_between_disks_loses_nothing(
             directory, path, folder = places[(kill - 1) // step % 2]
             shop.want(model, directory=directory)
             assert shop.project.call("lock").status == 0
-            ran = run_traced(
+            ran = run_to_kill(
                 shop.project, "sync", "--frozen", inject=f"{call}:signal=KILL:when={kill}"
             )
             killed = ran.status == KILLED
@@ -328,12 +335,12 @@ def test_a_kill_at_every_step_of_a_move_between_disks_loses_nothing(
             ]
             assert found, "the file is nowhere"
             assert {each.read_bytes() for each in found} == {content}
-            ended = shop.sync("--frozen")
-            assert ended.status == 0, ended.ran.err
+            ended = shop.project.call("sync", "--frozen")
+            assert ended.status == 0, ended.err
             assert [each for _, _, each in places if (each / "m0.safetensors").exists()] == [folder]
             assert owned(shop, target) == {path}
             for each in (target, shop.project.root):
                 shutil.rmtree(each / ".civsync/trash", ignore_errors=True)
             kill += step
-        assert kill > step, f"no {call} was ever reached"
+        assert kill > step * (least + 1), f"{call} was hardly ever reached"
         assert shop.ranges == []

@@ -3,13 +3,14 @@
 import random
 import subprocess
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from civsync.demo.faults import Fault, Stall
 from support.crash_worlds import FOREIGN, CrashWorld, Target, crash_world, sha256
-from support.strace import need_strace, traced
+from support.strace import INJECTED, need_strace, traced
 
 pytestmark = pytest.mark.crash
 
@@ -77,8 +78,10 @@ def test_where_file_locks_lie_or_lack_the_outcome_is_one_of_the_two_locks(
                 if number == 1 and chance.random() < 0.5 and not begun:
                     world.served.wait_until_asked(chance.randrange(3), origin="storage")
                 target = world.other if number == newer else world.one
-                some.append((target, _start_lying(world, target, fault)))
+                log = tmp_path / f"{number}.log"
+                some.append((target, _start_lying(world, target, fault, log)))
             ended = [(target, *_end(process)) for target, process in some]
+            _require_no_honest_lock(tmp_path.glob("*.log"))
             for _, status, err in ended:
                 assert status in {DONE, BUSY}, err
             done = [target for target, status, _ in ended if status == DONE]
@@ -94,9 +97,11 @@ def _start(world: CrashWorld, words: tuple[str, ...]) -> "subprocess.Popen[str]"
     return world.project.start(*words)
 
 
-def _start_lying(world: CrashWorld, target: Target, fault: str) -> "subprocess.Popen[str]":
+def _start_lying(
+    world: CrashWorld, target: Target, fault: str, log: Path
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        traced(*world.words(target, "--quiet"), inject=f"flock:{fault}"),
+        traced(*world.words(target, "--quiet"), inject=f"flock:{fault}", log=log),
         cwd=world.project.folder,
         env=world.project.environment,
         stdin=subprocess.DEVNULL,
@@ -104,6 +109,13 @@ def _start_lying(world: CrashWorld, target: Target, fault: str) -> "subprocess.P
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _require_no_honest_lock(logs: Iterable[Path]) -> None:
+    lines = [line for log in logs for line in log.read_text("utf-8", "replace").splitlines()]
+    answers = [line for line in lines if "flock" in line and "<unfinished" not in line]
+    assert answers
+    assert [line for line in answers if INJECTED not in line] == []
 
 
 def _end(process: "subprocess.Popen[str]") -> tuple[int, str]:

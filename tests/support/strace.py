@@ -6,7 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from support.cli import Project, Ran, command
 
 _SLACK_S = 60
 _KILLED_BY_THEN_S = 20
+
+INJECTED = "(INJECTED)"
+"""How strace marks a call in its log whose result is not the system's."""
 
 _CALL = re.compile(r"(\d+) +(\w+)\((?:\d+<([^>]*)>)?")
 
@@ -36,45 +41,46 @@ def need_strace() -> None:
         pytest.skip(reason)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken(Ran):
+    """How a command ended of whose calls `injected` got another result than the system's."""
+
+    injected: int
+
+
 def traced(
-    *words: str,
-    inject: str,
-    log: Path = Path("/dev/null"),
-    main_too: bool = False,
-    paths: Sequence[Path] = (),
+    *words: str, inject: str, log: Path = Path("/dev/null"), paths: Sequence[Path] = ()
 ) -> list[str]:
     """Return the command line of civsync with `inject` done to it, such as `fsync:error=EIO`.
 
     Before the colon there may be several calls, with commas. `when=` counts the calls of
-    each thread by itself. The quick way of strace does nothing to the main thread, nor to some
-    others (seen with 6.1); `main_too` takes the slow one. With `paths`, only calls on just
-    these files count.
+    each thread by itself. With `paths`, only calls on just these files count.
+
+    No signal can be sent from where the quick way of strace stops a call (`--seccomp-bpf`;
+    ptrace(2): no signal is taken from a PTRACE_EVENT stop): with it hardly any kill comes.
     """
-    calls = inject.partition(":")[0]
-    options = ["-f", *([] if main_too else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
+    calls, _, what = inject.partition(":")
+    options = ["-f", *([] if "signal=" in what else ["--seccomp-bpf"]), "-qq", "-o", str(log)]
     options += [word for path in paths for word in ("-P", str(path))]
     return ["strace", *options, "-e", f"trace={calls}", "-e", f"inject={inject}", *command(*words)]
 
 
-def run_traced(
-    project: Project,
-    *words: str,
-    inject: str,
-    main_too: bool = False,
-    paths: Sequence[Path] = (),
-) -> Ran:
-    """Run civsync to whatever end `inject` brings it to; a kill is status -9."""
-    done = subprocess.run(
-        traced(*words, inject=inject, main_too=main_too, paths=paths),
-        cwd=project.folder,
-        env=project.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SLACK_S,
-        check=False,
-    )
-    return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
+def run_traced(project: Project, *words: str, inject: str, paths: Sequence[Path] = ()) -> Broken:
+    """Run civsync to whatever end `inject` brings it to, and count what was done to it."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "calls.log")
+        done = subprocess.run(
+            traced(*words, inject=inject, log=log, paths=paths),
+            cwd=project.folder,
+            env=project.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SLACK_S,
+            check=False,
+        )
+        injected = log.read_text("utf-8", "replace").count(INJECTED)
+    return Broken(status=done.returncode, out=done.stdout, err=done.stderr, injected=injected)
 
 
 def run_to_kill(project: Project, *words: str, inject: str) -> Ran:
@@ -84,7 +90,7 @@ def run_to_kill(project: Project, *words: str, inject: str) -> Ran:
     (a SIGSTOP that it does not take); then the kill comes from here, which is one as well.
     """
     process = subprocess.Popen(
-        traced(*words, inject=inject, main_too=True),
+        traced(*words, inject=inject),
         cwd=project.folder,
         env=project.environment,
         stdin=subprocess.DEVNULL,
