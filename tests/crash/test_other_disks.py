@@ -304,6 +304,7 @@ def test_a_file_from_trash_is_not_restored_to_another_disk(shop: Shop, big: Path
         ("renameat", 1, 4),
         ("fdatasync", 1, 1),
         ("fsync", 3, 3),
+        pytest.param("fsync", 1, 9, marks=pytest.mark.sweep),
     ],
 )
 def test_a_kill_at_every_step_of_a_move_between_disks_loses_nothing(
