@@ -1,4 +1,4 @@
-"""What holds for all tests: how many run at once, and that long sweeps wait to be asked for."""
+"""What holds for all tests: how many run at once and where, and that long sweeps wait."""
 
 import os
 
@@ -9,6 +9,16 @@ import pytest
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` means: half of the time they wait for processes."""
     return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Let idle workers take tests from busy ones: some take a minute, most a tenth of a second."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
