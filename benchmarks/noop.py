@@ -25,6 +25,9 @@ from civsync.demo.registry import File, Registry
 from civsync.demo.served import Served, serve
 from civsync.documents.lock import read_lock
 
+CIVSYNC = str(Path(sys.executable).with_name("civsync"))
+"""The command as it was installed beside this interpreter: what people type."""
+
 COMMANDS = (
     ("sync",),
     ("sync", "--locked"),
@@ -102,7 +105,7 @@ def timed(words: tuple[str, ...], folder: Path, environment: dict[str, str]) -> 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "civsync", *words, *(() if "--version" in words else ("-q",))],
+        [CIVSYNC, *words, *(() if "--version" in words else ("-q",))],
         cwd=folder,
         env=environment,
         capture_output=True,
