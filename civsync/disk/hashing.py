@@ -105,7 +105,7 @@ class Follower:
             return False
         with self._changed:
             self._wait_while(lambda: len(self._lent) > PIECES_KEPT - 1)
-            self._own_up()
+            self._raise_unwritten()
             if at != self._reached or self._error is not None:
                 return False
             self._lend(_Lent(data, written=False))
@@ -116,7 +116,7 @@ class Follower:
         if not self._small:
             with self._changed:
                 self._wait_while(lambda: bool(self._lent))
-                self._own_up()
+                self._raise_unwritten()
 
     def wrote(self, data: memoryview | bytes, at: int) -> None:
         """Lend bytes that were just written at `at`, if it is their turn to be hashed.
@@ -153,7 +153,7 @@ class Follower:
     def digests(self) -> Digests:
         """Return the hashes of all bytes before the frontier. Raises OSError; as `take`."""
         self._stop()
-        self._own_up()
+        self._raise_unwritten()
         if self._error is not None:
             raise self._error
         buffer = memoryview(bytearray(min(CHUNK_BYTES, self._frontier - self._hasher.size)))
@@ -177,7 +177,7 @@ class Follower:
         self._reached += len(lent.data)
         self._start()
 
-    def _own_up(self) -> None:
+    def _raise_unwritten(self) -> None:
         """Raise what kept the thread from writing, once, and go on from where that was."""
         reason, self._unwritten = self._unwritten, None
         if reason is not None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import threading
+from collections.abc import Iterator
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Stamp
@@ -91,8 +92,6 @@ class HeldPart:
                 self._took(rest[:count], at)
                 at += count
                 rest = rest[count:]
-        except UnwrittenError as error:
-            raise self._cut_off(error) from error
         except OSError as error:
             raise self._write_failed(error) from error
 
@@ -108,10 +107,9 @@ class HeldPart:
 
     def digests(self) -> Digests:
         """Hashes of what is held (waits for the hashing thread). Raises DiskError."""
+        self._settle()
         try:
             return self._follower.digests()
-        except UnwrittenError as error:
-            raise self._cut_off(error) from error
         except OSError as error:
             self.spoiled = True
             raise translate(error, "read", self._shown) from error
@@ -187,12 +185,28 @@ class HeldPart:
         os.ftruncate(fd, 0)
         return Ranges()
 
+    @contextlib.contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Let one thread at a time ask the hashing thread what it wrote.
+
+        Where it could not, `done` ends where the file does before anybody else looks at it.
+        Raises OSError for that.
+        """
+        with self._mutex:
+            try:
+                yield
+            except UnwrittenError as error:
+                self._done = Ranges.prefix_of(error.end)
+                raise error.reason from error
+
     def _handed_on(self, data: memoryview, at: int) -> bool:
         """Let the hashing thread write bytes that come in order, and say whether it does.
 
-        Never beside a journal, which must know what is written when.
+        Never beside a journal, which must know what is written when. Raises OSError.
         """
-        with self._mutex:
+        if self.size <= CHUNK_BYTES:
+            return False
+        with self._in_order():
             if self._journal is not None or at != self._done.prefix:
                 return False
             if not self._follower.take(data, at):
@@ -213,14 +227,10 @@ class HeldPart:
     def _settle(self) -> None:
         """Return when all that was handed on is written. Raises DiskError."""
         try:
-            self._follower.settle()
-        except UnwrittenError as error:
-            raise self._cut_off(error) from error
-
-    def _cut_off(self, error: UnwrittenError) -> DiskError | SafetyError:
-        """Forget what was handed on and not written; returns the error to raise."""
-        self._done = Ranges.prefix_of(error.end)
-        return self._write_failed(error.reason)
+            with self._in_order():
+                self._follower.settle()
+        except OSError as error:
+            raise self._write_failed(error) from error
 
     def _write_failed(self, error: OSError) -> DiskError | SafetyError:
         need = self.size - self._done.total
@@ -229,8 +239,8 @@ class HeldPart:
         return fault
 
     def _prepare(self, fd: int, at: int) -> None:
-        """Begin a journal before the first byte that comes out of order."""
-        with self._mutex:
+        """Begin a journal before the first byte that comes out of order. Raises OSError."""
+        with self._in_order():
             if self._journal is not None or at == self._done.prefix:
                 return
             self._follower.settle()

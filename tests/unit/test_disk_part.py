@@ -1,9 +1,11 @@
 """What a part that came out of order says of itself after a kill, a crash, and a full disk."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from civsync.core.ranges import Ranges
 from civsync.disk.journal import Journal
 from civsync.disk.machine import this_boot, this_host
 from civsync.disk.part import HeldPart
-from civsync.disk.parts import DiskParts
+from civsync.disk.parts import ClaimedPart, DiskParts
 from civsync.disk.root import PARTS, Root
 from civsync.documents.part_journal import (
     JOURNAL_BYTES,
@@ -356,6 +358,41 @@ def test_what_a_full_disk_did_not_take_is_missing_and_nothing_else(
             assert part.done == Ranges.prefix_of(length)
             assert length >= (300 if told == "nothing" else 310) * KIB
             assert part.digests().sha256 == hashlib.sha256(DATA[:length]).hexdigest()
+
+
+@pytest.mark.fault("4.3/no-room", "ENOSPC")
+@pytest.mark.parametrize("seed", range(8))
+def test_on_a_full_disk_two_writers_leave_no_hole_that_counts_as_received(
+    tmp_path: Path, seed: int
+) -> None:
+    """One goes on in order while the other begins far behind, and nothing more can be written."""
+    together = threading.Barrier(2)
+
+    def write(part: ClaimedPart, start: int, end: int) -> None:
+        together.wait()
+        for at in range(start, end, 16 * KIB):
+            with contextlib.suppress(DiskError):
+                part.write(DATA[at : min(end, at + 16 * KIB)], at)
+
+    with small_disk(tmp_path / "small", "size=1m"):
+        root = make_root(tmp_path / "small")
+        filler = root.path / "filler"
+        filler.write_bytes(bytes(seed * 32 * KIB))
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            part.write(DATA[: 300 * KIB], 0)
+            halves = [(300 * KIB, FAR), (FAR, SIZE)]
+            writers = [threading.Thread(target=write, args=(part, *half)) for half in halves]
+            for writer in writers:
+                writer.start()
+            for writer in writers:
+                writer.join()
+        filler.unlink()
+        (left,) = [each for each in folder_of(root).iterdir() if SHA256 in each.name]
+        content = left.read_bytes()
+        held = held_by_the_next(root)
+        assert held.total >= 300 * KIB
+        for start, end in held.spans:
+            assert content[start:end] == DATA[start:end]
 
 
 @needs_proc
