@@ -18,10 +18,11 @@ from civsync.cli.identified_text import Report, tell
 from civsync.cli.options import Context
 from civsync.cli.output import count_text, show, size_text
 from civsync.cli.progress import choose_display
-from civsync.cli.settings import DEFAULT_ROOT, MANIFEST, Project, Settings, find_project, find_root
+from civsync.cli.settings import MANIFEST, Project, Settings, find_project, find_root
 from civsync.cli.wiring import Disk, open_disk, open_source_of
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, DocumentError, SafetyError, UserError
+from civsync.core.roots import DEFAULT_ROOT
 from civsync.decide.identify import Fate, Identified, Left, identify, is_model_name
 from civsync.decide.plan import recognize
 from civsync.disk.beneath import Beneath

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MANIFEST: Final = "civsync.yaml"
 LOCK: Final = "civsync.lock"
 DEFAULT_API_URL: Final = "https://civitai.com"
-DEFAULT_ROOT: Final = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

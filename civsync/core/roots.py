@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+DEFAULT_ROOT: Final = "models"
+"""The folder, beside the manifest, that is kept in step where nobody names one."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}\Z")
 
 
@@ -16,7 +19,7 @@ class Roots:
     nothing.
     """
 
-    single: str = "models"
+    single: str = DEFAULT_ROOT
     named: Mapping[str, str] = field(default_factory=dict)
 
 

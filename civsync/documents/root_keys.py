@@ -9,11 +9,9 @@ from typing import Final
 from civsync.core.codes import Code
 from civsync.core.limits import ROOTS
 from civsync.core.names import UnsafePathError, collision_key, parse_path
-from civsync.core.roots import Roots, is_root_name
+from civsync.core.roots import DEFAULT_ROOT, Roots, is_root_name
 from civsync.documents.findings import Findings, text_of
 from civsync.documents.nodes import Mapping, Node, Pair
-
-DEFAULT_ROOT: Final = "models"
 
 _ELSEWHERE: Final = "A root elsewhere is given by --root or CIVSYNC_ROOT."
 _ELSEWHERE_BY_NAME: Final = (

@@ -7,10 +7,11 @@ import click
 
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import show
-from civsync.cli.settings import DEFAULT_ROOT, MANIFEST
+from civsync.cli.settings import MANIFEST
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.limits import DEFAULT_JOBS, MAX_JOBS
+from civsync.core.roots import DEFAULT_ROOT
 from civsync.documents.layout_tables import PRESETS, ROOT_OF
 from civsync.documents.layouts import DEFAULT_LAYOUT
 from civsync.documents.schema_files import schema_text
