@@ -101,7 +101,7 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
             subject=show(str(folder)),
             hint="Name the folder that holds your models.",
         )
-    project = find_project(replace(settings, manifest=settings.manifest or Path(MANIFEST)))
+    project = find_project(settings._replace(manifest=settings.manifest or Path(MANIFEST)))
     real = folder.resolve()
     if settings.root is not None and settings.root.expanduser().resolve() != real:
         raise UserError(
@@ -112,7 +112,7 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
     root = _root_text(project, real)
     named = None
     with contextlib.suppress(SafetyError):  # the default root may lead out of the folder
-        named = find_root(replace(settings, roots=()), project, root or DEFAULT_ROOT).resolve()
+        named = find_root(settings._replace(roots=()), project, root or DEFAULT_ROOT).resolve()
     return Aim(
         project=project,
         # Naming the folder is the user's word that it is the right one.

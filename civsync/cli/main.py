@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
@@ -205,7 +204,7 @@ def _output(context: Context, args: Sequence[str] | None) -> Output:
     words = sys.argv[1:] if args is None else args
     flag = "--json" in takewhile(lambda word: word != "--", words)
     if flag or os.environ.get("CIVSYNC_JSON", "").strip().lower() in YES:
-        context.output.choice = replace(context.output.choice, json=True)
+        context.output.choice = context.output.choice._replace(json=True)
     return context.output
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,7 +135,7 @@ def no_fsync_option(function: F) -> F:
 def _take_no_fsync(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     context = ctx.find_object(Context)
     if context is not None and value:
-        context.settings = replace(context.settings, durable=False)
+        context.settings = context.settings._replace(durable=False)
 
 
 def in_force(ctx: click.Context, *names: str) -> str | None:

@@ -10,8 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, DiskError, DocumentError
@@ -31,8 +30,7 @@ _KEY_IN_LINK: Final = re.compile(r"""([?&]token=)[^&\s"'\\#]+""", re.IGNORECASE)
 """A pasted download link may carry somebody's key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputChoice:
+class OutputChoice(NamedTuple):
     """How the user wants to be spoken to. `color` is "auto", "always" or "never"."""
 
     json: bool = False

@@ -8,9 +8,9 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from civsync.cli.output import OutputChoice
 from civsync.core.codes import Code
@@ -24,8 +24,7 @@ LOCK: Final = "civsync.lock"
 DEFAULT_API_URL: Final = "https://civitai.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What flags and variables said; None where they said nothing.
 
     Unless `durable` nothing that is written is flushed to the disk.
@@ -37,7 +36,7 @@ class Settings:
     api_url: str | None = None
     follow_links: tuple[str, ...] = ()
     durable: bool = True
-    output: OutputChoice = field(default_factory=OutputChoice)
+    output: OutputChoice = OutputChoice()
 
     @property
     def root(self) -> Path | None:
@@ -45,8 +44,7 @@ class Settings:
         return Path(self.roots[-1]) if self.roots else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(NamedTuple):
     """A manifest and its lock; either file may be missing.
 
     Unless `durable` the lock is not flushed to the disk when it is written.
@@ -190,16 +188,15 @@ def find_link_mode(flag: "LinkMode | None") -> "LinkMode":
         ) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserConfig:
+class UserConfig(NamedTuple):
     """The user's own `config.yaml`. It may say what a manifest may not."""
 
     root: str = ""
     api_url: str = ""
     token_command: str = ""
     link: str = ""
-    roots: Mapping[str, str] = field(default_factory=dict)
-    follow_links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    roots: Mapping[str, str] = MappingProxyType({})
+    follow_links: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 def user_config() -> UserConfig:

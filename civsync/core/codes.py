@@ -4,8 +4,8 @@ A code is part of the interface: scripts read it from `--json`, people look it u
 `civsync explain CODE`. A code is never given another meaning.
 """
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -135,8 +135,7 @@ class Code(StrEnum):
     UNEDITABLE = "uneditable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(NamedTuple):
     """What a code means for a person.
 
     `hint` is one imperative sentence, printed with every error; `meaning` is the paragraph

@@ -16,8 +16,7 @@ all made from the same error value.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from civsync.core.codes import About, Code, ExitCode, Owner
 from civsync.core.explanations import ABOUT
@@ -25,8 +24,7 @@ from civsync.core.explanations import ABOUT
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """A spot in a document: its name, 1-based line and column, and the key path if known."""
 
     document: str
@@ -40,8 +38,7 @@ class Place:
         return ":".join([self.document, *numbers])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong with a document."""
 
     code: Code

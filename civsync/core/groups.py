@@ -1,11 +1,10 @@
 """Which groups of entries a run is about, as values. No lock is looked at here."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(NamedTuple):
     """The groups that are selected; `groups` None stands for all, except `without`.
 
     Both are sorted. `ungrouped` says whether entries of no group are selected as well.
@@ -32,8 +31,7 @@ class Selection:
         return " ".join(f"{sign}{group}" for group in self.groups) or sign
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupWishes:
+class GroupWishes(NamedTuple):
     """What the flags of a run said of groups: `-g`, `--only-group`, `--no-group`, `--all-groups`.
 
     `only` and the two that add groups exclude each other.
@@ -63,8 +61,7 @@ class GroupWishes:
         return Selection(groups=_sorted({*default_groups, *self.also} - without))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unselected:
+class Unselected(NamedTuple):
     """How many files a selection leaves out, and of which groups, sorted.
 
     `ungrouped` says whether files without a group are among them.

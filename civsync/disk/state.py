@@ -8,9 +8,9 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
 
 from civsync import __version__
 from civsync.core.limits import LOCK_BYTES, MIB
@@ -30,16 +30,14 @@ _RECORD_BYTES: Final = 1 * MIB
 """Records are a few hundred bytes, with many includes some thousands; this much is not ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootRecord:
+class RootRecord(NamedTuple):
     """The marker that was last seen at a path."""
 
     path: str
     root_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memo:
+class Memo(NamedTuple):
     """A manifest that was found to agree with a lock: digests of both texts, and the roots.
 
     `default_groups` are the manifest's, None for all of them. `includes` are the digests of the
@@ -50,9 +48,9 @@ class Memo:
     manifest_sha256: str
     lock_sha256: str
     root: str
-    named_roots: Mapping[str, str] = field(default_factory=dict)
+    named_roots: Mapping[str, str] = MappingProxyType({})
     default_groups: tuple[str, ...] | None = ()
-    includes: Mapping[str, str] = field(default_factory=dict)
+    includes: Mapping[str, str] = MappingProxyType({})
     civsync: str = __version__
 
 

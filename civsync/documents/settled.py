@@ -9,8 +9,7 @@ differs, is none.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from civsync.core.groups import Unselected
 from civsync.documents.record import (
@@ -31,8 +30,7 @@ _DIGEST: Final = 64
 _NUMBER: Final = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamped:
+class Stamped(NamedTuple):
     """Files and how they are known again, value by value in the same order.
 
     `folders` are all directories on the way to one. Times are nanoseconds, sizes bytes.
@@ -45,8 +43,7 @@ class Stamped:
     inodes: Sequence[int] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """A root that was found to hold all that a selection of a lock wants, and nothing stale.
 
     The digests are of the texts of that lock and of the receipt, `selection` is the text of
@@ -59,7 +56,7 @@ class Settled:
     selection: str
     files: int
     unselected: Unselected
-    stamped: Stamped = field(default_factory=Stamped)
+    stamped: Stamped = Stamped()
 
 
 def write_settled(settled: Settled) -> bytes:
