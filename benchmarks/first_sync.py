@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from installed import compile_civsync
 from noop import clean_environment, timed
 
 from civsync.demo.artifacts import lazy_safetensors
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=64)
     parser.add_argument("--runs", type=int, default=3)
     choice = parser.parse_args()
+    compile_civsync()
     registry = Registry(tokens={TOKEN})
     for number in range(choice.files):
         body = lazy_safetensors(f"benchmark {number}", choice.mib * MIB)

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from installed import compile_civsync
 from noop import clean_environment, timed
 
 from civsync.demo.artifacts import safetensors
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--at", type=Path, default=None, help="a folder on a real disk")
     parser.add_argument("--other", help="the interpreter of another civsync")
     choice = parser.parse_args()
+    compile_civsync()
     here = Contestant(name="civsync", python=sys.executable)
     bare = Contestant(name="civsync --no-fsync", python=sys.executable, flags=("--no-fsync",))
     other = [Contestant(name="the other", python=choice.other)] if choice.other else []

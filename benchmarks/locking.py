@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from installed import compile_civsync
 from noop import clean_environment
 
 from civsync.demo.registry import Registry
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,5000,20000")
     parser.add_argument("--runs", type=int, default=3)
     choice = parser.parse_args()
+    compile_civsync()
     print(f"{'':<40}{'wall':>9}{'peak':>12}   requests")
     for size in map(int, choice.sizes.split(",")):
         with tempfile.TemporaryDirectory(prefix="civsync-locking-") as folder:

@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from installed import compile_civsync
+
 from civsync.demo.registry import File, Registry
 from civsync.demo.served import Served, serve
 from civsync.documents.lock import read_lock
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=16, help="of the first sync")
     parser.add_argument("--placed", action="store_true", help="download nothing")
     choice = parser.parse_args()
+    compile_civsync()
     with tempfile.TemporaryDirectory(prefix="civsync-noop-") as folder:
         run_all(
             Path(folder),

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from installed import compile_civsync
 from transfer_lab import contestants
 from transfer_lab.contestants import Contestant, Run, aria2c, civsync, curl, knows, receive_only
 from transfer_lab.machine import describe_machine, require_programs
@@ -72,6 +73,7 @@ def main() -> None:
     # Stopped in whatever way, it stops its servers and clients.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     require_programs()
+    compile_civsync()
     print("\n".join(describe_machine()))
     for name in choice.rows or ROWS:
         with contextlib.ExitStack() as stack:

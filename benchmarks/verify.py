@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from installed import compile_civsync
 from noop import clean_environment, timed
 
 from civsync.demo.artifacts import lazy_safetensors
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--at", default=tempfile.gettempdir(), help="where the files lie")
     parser.add_argument("--warm", action="store_true", help="leave the page cache alone")
     choice = parser.parse_args()
+    compile_civsync()
     with tempfile.TemporaryDirectory(prefix="civsync-verify-", dir=choice.at) as name:
         folder = Path(name)
         environment = synced(folder, files=choice.files, size=choice.mib * MIB)

@@ -1,8 +1,21 @@
 """What holds for all tests: how many run at once and where, and that long sweeps wait."""
 
+import compileall
 import os
+from pathlib import Path
 
 import pytest
+
+import civsync
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile civsync as pip does: thousands of processes would otherwise each do it again.
+
+    Python keeps what it compiled itself, but not where PYTHONDONTWRITEBYTECODE is set.
+    """
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(civsync.__file__).parent, quiet=2)
 
 
 @pytest.hookimpl(optionalhook=True)

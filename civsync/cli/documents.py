@@ -11,12 +11,13 @@ from civsync.cli.settings import Project
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.limits import LOCK_BYTES
-from civsync.disk.digest import sha256_of
+from civsync.disk.digest import sha256_of, text_stamp_of
 
 if TYPE_CHECKING:
     from civsync.core.lock import Lock
     from civsync.core.request import Manifest
     from civsync.core.roots import Roots
+    from civsync.documents.settled import TextStamp
 
 T = TypeVar("T")
 
@@ -33,6 +34,20 @@ def read_bytes(path: Path) -> bytes | None:
 def digest_at(path: Path) -> str:
     """Return `digest_of` what `read_bytes` returns, without holding it. Raises as that."""
     return _read(path, _sha256_at) or digest_of(None)
+
+
+def is_text_at(path: Path, sha256: str, stamp: "TextStamp | None") -> bool:
+    """Tell whether the text at `path` has this digest; it is not read if it has this stamp.
+
+    Raises as `read_bytes`.
+    """
+    known = stamp is not None and _read(path, _stamp_at) == stamp
+    return known or digest_at(path) == sha256
+
+
+def _stamp_at(path: Path) -> "TextStamp | None":
+    with path.open("rb", buffering=0) as file:
+        return text_stamp_of(file)
 
 
 def _sha256_at(path: Path) -> str:

@@ -1,30 +1,26 @@
 """Find out that there is nothing to do before anything is loaded that could do it.
 
 A run with nothing to do is the most common of all (at every start of a machine, in every
-CI job), so it gets a way of its own: digests of the documents, a stat of every file. What is
-imported here at the top is all that the plainest of such runs loads.
+CI job), so it gets a way of its own: digests or stamps of the documents, a stat of every file.
+What is imported here at the top is all that the plainest of such runs loads.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from civsync.cli.documents import digest_at, digests_of_includes
+from civsync.cli.documents import digest_at, digests_of_includes, is_text_at
 from civsync.cli.output import Output, count_text
 from civsync.cli.settings import Settings, find_project, find_root, state_dir, user_config
 from civsync.core.codes import ExitCode
 from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
-from civsync.disk.settled import find_settled
-from civsync.disk.state import read_memo
+from civsync.disk.settled import is_in_place
+from civsync.disk.state import read_memo, recall_settled
 from civsync.documents.settled import Settled
 
 if TYPE_CHECKING:
     from civsync.core.disk import Declared
-
-T = TypeVar("T")
 
 
 def find_in_step(
@@ -45,37 +41,14 @@ def find_in_step(
     place = find_root(settings, project, memo.root)
     declared = _declared(settings, place)
     root = open_root(place, state_dir=state_dir(), declared=declared)
-    selection = str(groups.over(memo.default_groups))
-    # A lock of 16 MB is hashed in the time in which a third of its files are looked at.
-    with _aside(lambda: digest_at(project.lock)) as digest:
-        settled = find_settled(root, selection, state_dir=state_dir())
-    lock_sha256 = digest()
-    if settled is None or settled.lock_sha256 != lock_sha256:
+    settled = recall_settled(state_dir(), root.beneath.root)
+    if settled is None or settled.selection != str(groups.over(memo.default_groups)):
         return None
-    return settled if frozen or lock_sha256 == memo.lock_sha256 else None
-
-
-@contextmanager
-def _aside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Do `work` in a thread beside the body; what is given returns or raises as it did."""
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
-            failed.append(error)
-
-    def result() -> T:
-        if failed:
-            raise failed[0]
-        return done[0]
-
-    thread = Thread(target=run, name="aside", daemon=True)
-    thread.start()
-    yield result
-    thread.join()
+    if not frozen and settled.lock_sha256 != memo.lock_sha256:
+        return None
+    if not is_text_at(project.lock, settled.lock_sha256, settled.lock_stamp):
+        return None
+    return settled if is_in_place(root, settled) else None
 
 
 def _declared(settings: Settings, root: Path) -> Sequence["Declared"]:

@@ -265,8 +265,9 @@ def _note(aim: Aim, wishes: Wishes, receipt: Receipt) -> None:
     if wishes.prune and aim.goal.lock_sha256 and not aim.goal.at.name:
         note_settled(
             aim.disk.root,
-            aim.goal.lock_sha256,
+            aim.goal.project.lock,
             str(aim.selection),
+            lock_sha256=aim.goal.lock_sha256,
             receipt=receipt,
             files=len({file.path for _, file in aim.chosen.lock.files()}),
             unselected=aim.chosen.left_out.files,

@@ -13,7 +13,6 @@ leads to nothing being done, never to anything else.
 
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 from civsync.core.errors import CivsyncError
@@ -21,32 +20,27 @@ from civsync.disk.beneath import Beneath
 from civsync.disk.digest import sha256_of
 from civsync.disk.folder import is_link
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
-from civsync.disk.state import recall_settled
 from civsync.documents.settled import Settled, Stamped
 
 _HAS_JUNCTIONS: Final = os.name == "nt"
 """Elsewhere the kind of a file tells a link."""
 
 
-def find_settled(root: Root, selection: str, *, state_dir: Path) -> Settled | None:
-    """Return what was noted, if all that this selection of the noted lock wants is in place.
+def is_in_place(root: Root, settled: Settled) -> bool:
+    """Tell whether the root is still as it was noted.
 
-    Whether it is the lock in question is for the caller to see. None only means that somebody
-    has to look closely, as always where directories of the root lie on other disks. Writes
-    nothing and never raises.
+    Whether it is the lock and the selection in question is for the caller to see. False only
+    means that somebody has to look closely, as always where directories of the root lie on other
+    disks. Writes nothing and never raises.
     """
     if has_annexes(root):
-        return None
-    settled = recall_settled(state_dir, root.beneath.root)
-    if settled is None or settled.selection != selection:
-        return None
+        return False
     try:
-        in_place = receipt_sha256_of(root) == settled.receipt_sha256 and is_unchanged(
+        return receipt_sha256_of(root) == settled.receipt_sha256 and is_unchanged(
             root.beneath, settled.stamped
         )
     except (OSError, CivsyncError):
-        return None
-    return settled if in_place else None
+        return False
 
 
 def has_annexes(root: Root) -> bool:

@@ -11,27 +11,31 @@ from civsync.core.errors import CivsyncError
 from civsync.core.groups import Unselected
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.names import SafePath
+from civsync.disk.digest import sha256_of, text_stamp_of
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.settled import has_annexes
+from civsync.disk.stamps import wait_out
 from civsync.disk.state import remember_settled
 from civsync.documents.receipt import read_receipt
-from civsync.documents.settled import Settled, Stamped
+from civsync.documents.settled import Settled, Stamped, TextStamp
 
 
 def note_settled(
     root: Root,
-    lock_sha256: str,
+    lock: Path,
     selection: str,
     *,
+    lock_sha256: str,
     receipt: Receipt,
     files: int,
     unselected: Unselected,
     state_dir: Path,
 ) -> None:
-    """Note that a plan for this selection of this lock, with pruning, had nothing to do.
+    """Note that a plan for this selection of a lock, with pruning, had nothing to do.
 
-    It wants so many `files`, and was made from `receipt`: where another command wrote another
-    one since, nothing is known. Nothing is noted of a root with annexes. Never raises.
+    The lock was read at `lock`, and had this digest. The plan wants so many `files`, and was
+    made from `receipt`: where another command wrote another one since, nothing is known.
+    Nothing is noted of a root with annexes. Never raises.
     """
     if has_annexes(root):
         return
@@ -47,6 +51,7 @@ def note_settled(
         return
     settled = Settled(
         lock_sha256=lock_sha256,
+        lock_stamp=_stamp_of(lock, lock_sha256),
         receipt_sha256=hashlib.sha256(text).hexdigest(),
         selection=selection,
         files=files,
@@ -54,6 +59,22 @@ def note_settled(
         stamped=stamped,
     )
     remember_settled(state_dir, root.beneath.root, settled)
+
+
+def _stamp_of(lock: Path, sha256: str) -> TextStamp | None:
+    """Return how the lock is known again unread, None if it is another one by now.
+
+    It is read once more for that, after its stamp was taken and can be believed.
+    """
+    try:
+        with lock.open("rb", buffering=0) as file:
+            stamp = text_stamp_of(file)
+            if stamp is None:
+                return None
+            wait_out(stamp.ctime_ns)
+            return stamp if sha256_of(file) == sha256 else None
+    except OSError:
+        return None
 
 
 def _receipt_of(root: Root) -> bytes | None:

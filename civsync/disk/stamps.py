@@ -41,7 +41,19 @@ def settle(folder: Folder, mtime_ns: int) -> None:
     It was looked at, so on a file system that marks each write no wait is needed. Times in
     the future are not waited for: no write of today can get one.
     """
-    age = time.time_ns() - mtime_ns
-    tick = tick_ns()
-    if 0 <= age <= tick and not folder.marks_each_write():
-        time.sleep((tick - age + 1000) / 1e9)
+    if _left_of_tick(mtime_ns) > 0 and not folder.marks_each_write():
+        wait_out(mtime_ns)
+
+
+def wait_out(time_ns: int) -> None:
+    """Wait until a write would get another time than `time_ns`, whatever the file system.
+
+    Times in the future are not waited for, as in `settle`.
+    """
+    while (left := _left_of_tick(time_ns)) > 0:
+        time.sleep(left / 1e9)
+
+
+def _left_of_tick(time_ns: int) -> int:
+    age = time.time_ns() - time_ns
+    return tick_ns() - age + 1000 if age >= 0 else 0

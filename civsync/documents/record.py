@@ -60,6 +60,14 @@ def number_in(record: Mapping[str, object], key: str) -> int:
     return value
 
 
+def numbers_in(record: Mapping[str, object], key: str) -> tuple[int, ...]:
+    """Return the whole numbers in the list under `key`. Raises RecordError if there is none."""
+    value = record.get(key)
+    if not isinstance(value, list) or not all(type(each) is int for each in value):
+        raise RecordError(f"{key} is no list of whole numbers")
+    return tuple(value)
+
+
 def texts_in(record: Mapping[str, object], key: str) -> tuple[str, ...]:
     """Return the texts in the list under `key`. Raises RecordError if there is none."""
     value = record.get(key)

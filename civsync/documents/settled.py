@@ -15,13 +15,14 @@ from civsync.core.groups import Unselected
 from civsync.documents.record import (
     RecordError,
     number_in,
+    numbers_in,
     read_record,
     text_in,
     texts_in,
     write_record,
 )
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BETWEEN_PATHS: Final = "\0"
 _BEFORE_FILES: Final = "\n"
 """No safe path holds either of the two."""
@@ -43,15 +44,30 @@ class Stamped(NamedTuple):
     inodes: Sequence[int] = ()
 
 
+class TextStamp(NamedTuple):
+    """A text as it lay on a disk: how it is known again unread. Times in nanoseconds.
+
+    No program can set the time of change, so a text that was written since has another stamp
+    even where its writer put the time of modification back.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
 class Settled(NamedTuple):
     """A root that was found to hold all that a selection of a lock wants, and nothing stale.
 
     The digests are of the texts of that lock and of the receipt, `selection` is the text of
     the groups; `files` counts the paths, `unselected` what the selection leaves out. `stamped`
-    are the files that the receipt knows.
+    are the files that the receipt knows. `lock_stamp` is None where only its digest tells.
     """
 
     lock_sha256: str
+    lock_stamp: TextStamp | None
     receipt_sha256: str
     selection: str
     files: int
@@ -68,6 +84,7 @@ def write_settled(settled: Settled) -> bytes:
     head = {
         "version": _VERSION,
         "lock_sha256": settled.lock_sha256,
+        "lock_stamp": settled.lock_stamp or (),
         "receipt_sha256": settled.receipt_sha256,
         "selection": settled.selection,
         "files": settled.files,
@@ -101,12 +118,22 @@ def read_settled(data: bytes) -> Settled:
         raise RecordError("it is of another version")
     return Settled(
         lock_sha256=text_in(head, "lock_sha256"),
+        lock_stamp=_lock_stamp(head),
         receipt_sha256=text_in(head, "receipt_sha256"),
         selection=text_in(head, "selection"),
         files=number_in(head, "files"),
         unselected=_unselected(head),
         stamped=_stamped(memoryview(data)[end:], number_in(head, "stamps")),
     )
+
+
+def _lock_stamp(head: Mapping[str, object]) -> TextStamp | None:
+    numbers = numbers_in(head, "lock_stamp")
+    if not numbers:
+        return None
+    if len(numbers) != len(TextStamp._fields):
+        raise RecordError("lock_stamp is none")
+    return TextStamp(*numbers)
 
 
 def _unselected(head: Mapping[str, object]) -> Unselected:

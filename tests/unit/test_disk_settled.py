@@ -11,7 +11,7 @@ from civsync.core.groups import Unselected
 from civsync.core.names import parse_path
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
-from civsync.disk.settled import find_settled
+from civsync.disk.settled import is_in_place
 from civsync.disk.settling import note_settled
 from civsync.disk.stamps import stamp_of
 from civsync.disk.state import recall_settled
@@ -31,6 +31,7 @@ class Tree:
         self.plain = plain
         self.place = folder / "models"
         self.state = folder / "state"
+        self.lock = folder / "civsync.lock"
         self.ours, self.theirs = self.place / OURS, self.place / THEIRS
         for path in (self.ours, self.theirs):
             path.parent.mkdir(parents=True)
@@ -46,22 +47,24 @@ class Tree:
         self.ledger.commit(self.receipt)
         self.note(self.receipt)
 
-    def note(self, receipt: Receipt, lock: str = LOCK) -> None:
+    def note(self, receipt: Receipt, lock_sha256: str = LOCK) -> None:
         """Note what a plan made from `receipt` found."""
         root = open_root(self.place, state_dir=self.state, plain=self.plain)
         note_settled(
             root,
-            lock,
+            self.lock,
             PLAIN,
+            lock_sha256=lock_sha256,
             receipt=receipt,
             files=2,
             unselected=LEFT_OUT,
             state_dir=self.state,
         )
 
-    def find(self, selection: str = PLAIN) -> Settled | None:
+    def find(self) -> Settled | None:
         root = open_root(self.place, state_dir=self.state, plain=self.plain)
-        return find_settled(root, selection, state_dir=self.state)
+        settled = recall_settled(self.state, root.beneath.root)
+        return settled if settled is not None and is_in_place(root, settled) else None
 
 
 def _swap_directory_for_link(tree: Tree) -> None:
@@ -136,10 +139,6 @@ def test_an_unchanged_root_is_known_to_hold_its_files(tmp_path: Path, *, plain: 
     assert settled.lock_sha256 == LOCK
 
 
-def test_another_selection_of_groups_needs_a_closer_look(tmp_path: Path) -> None:
-    assert Tree(tmp_path).find(selection="+video") is None
-
-
 @pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_after_any_change_a_closer_look_is_needed(
@@ -168,14 +167,15 @@ def test_a_root_that_was_never_noted_needs_a_closer_look(tmp_path: Path) -> None
     state = tmp_path / "state"
     note_settled(
         root,
-        LOCK,
+        tmp_path / "civsync.lock",
         PLAIN,
+        lock_sha256=LOCK,
         receipt=Receipt(root_id=""),
         files=0,
         unselected=Unselected(),
         state_dir=state,
     )
-    assert find_settled(root, PLAIN, state_dir=state) is None
+    assert recall_settled(state, root.beneath.root) is None
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["descriptors", "paths"])
@@ -187,8 +187,9 @@ def test_a_root_with_directories_on_other_disks_always_needs_a_closer_look(
     (tree.place / "big").symlink_to(tmp_path / "big")
     declared = (Declared(at=parse_path("big"), target=str(tmp_path / "big")),)
     root = open_root(tree.place, state_dir=tree.state, plain=plain, declared=declared)
-    assert tree.find() is not None
-    assert find_settled(root, PLAIN, state_dir=tree.state) is None
+    settled = tree.find()
+    assert settled is not None
+    assert not is_in_place(root, settled)
 
 
 def test_nothing_is_noted_of_a_root_with_directories_on_other_disks(tmp_path: Path) -> None:
@@ -201,8 +202,9 @@ def test_nothing_is_noted_of_a_root_with_directories_on_other_disks(tmp_path: Pa
     root = open_root(tree.place, state_dir=tree.state, declared=declared)
     note_settled(
         root,
-        LOCK,
+        tree.lock,
         PLAIN,
+        lock_sha256=LOCK,
         receipt=tree.receipt,
         files=2,
         unselected=LEFT_OUT,

@@ -1,6 +1,5 @@
 """The state directory is a help, never a need."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,5 +56,5 @@ def test_what_another_version_noted_is_not_believed(tmp_path: Path) -> None:
     manifest = tmp_path / "civsync.yaml"
     write_memo(tmp_path, manifest, MEMO)
     assert read_memo(tmp_path, manifest) == MEMO
-    write_memo(tmp_path, manifest, replace(MEMO, civsync="0.0.1"))
+    write_memo(tmp_path, manifest, MEMO._replace(civsync="0.0.1"))
     assert read_memo(tmp_path, manifest) is None

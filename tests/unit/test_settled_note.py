@@ -1,13 +1,12 @@
 """The note on a root in step: what is written is read, and nothing else is."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
 from civsync.core.groups import Unselected
 from civsync.documents.record import RecordError
-from civsync.documents.settled import Settled, Stamped, read_settled, write_settled
+from civsync.documents.settled import Settled, Stamped, TextStamp, read_settled, write_settled
 
 STAMPED = Stamped(
     folders=["loras", "loras/mødels", "vae"],
@@ -18,6 +17,7 @@ STAMPED = Stamped(
 )
 NOTE = Settled(
     lock_sha256="a" * 64,
+    lock_stamp=TextStamp(device=1, inode=2**64 - 1, size=0, mtime_ns=-1, ctime_ns=2**62),
     receipt_sha256="b" * 64,
     selection="+sd15",
     files=3,
@@ -26,12 +26,15 @@ NOTE = Settled(
 )
 
 
-@pytest.mark.parametrize("note", [NOTE, replace(NOTE, stamped=Stamped(folders=[], paths=[]))])
+@pytest.mark.parametrize(
+    "note",
+    [NOTE, NOTE._replace(stamped=Stamped(folders=[], paths=[])), NOTE._replace(lock_stamp=None)],
+)
 def test_what_is_written_is_read(note: Settled) -> None:
     read = read_settled(write_settled(note))
     for row in ("folders", "paths", "mtimes_ns", "sizes", "inodes"):
         assert list(getattr(read.stamped, row)) == list(getattr(note.stamped, row))
-    assert replace(read, stamped=note.stamped) == note
+    assert read._replace(stamped=note.stamped) == note
 
 
 def test_a_note_of_which_one_bit_differs_is_none() -> None:
@@ -59,8 +62,10 @@ def test_a_note_that_is_cut_or_goes_on_is_none() -> None:
         for stamps in (-1, 0, 3, 5, 2**40, 2**70)
     ]
     + [
-        pytest.param(b'"version": 1', b'"version": 2', id="a newer version"),
+        pytest.param(b'"version": 2', b'"version": 3', id="a newer version"),
         pytest.param(b'"files": 3', b'"files": "3"', id="a count that is text"),
+        pytest.param(b"[1, 18446744073709551615, 0", b"[1, 0", id="half a stamp"),
+        pytest.param(b"[1, 18446744073709551615, 0", b"[1, 1, false", id="no stamp"),
         pytest.param(b'"selection"', b'"other"', id="no selection"),
         pytest.param(b"vae/d.pt", b"vae\0d.pt", id="a path too many"),
         pytest.param(b"vae/d.pt", b"vae/\xff.p", id="no UTF-8"),
@@ -79,13 +84,13 @@ def test_a_note_that_contradicts_itself_is_none(old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     "stamped",
     [
-        replace(STAMPED, sizes=[0, 0, 0, 2**64]),
-        replace(STAMPED, inodes=[0, 0, 0, -1]),
-        replace(STAMPED, mtimes_ns=[0, 0, 0, 2**63]),
-        replace(STAMPED, paths=["a", "b", "c", "\udcff"]),
+        STAMPED._replace(sizes=[0, 0, 0, 2**64]),
+        STAMPED._replace(inodes=[0, 0, 0, -1]),
+        STAMPED._replace(mtimes_ns=[0, 0, 0, 2**63]),
+        STAMPED._replace(paths=["a", "b", "c", "\udcff"]),
     ],
     ids=["size", "inode", "time", "path"],
 )
 def test_what_has_no_form_is_not_written(stamped: Stamped) -> None:
     with pytest.raises(RecordError):
-        write_settled(replace(NOTE, stamped=stamped))
+        write_settled(NOTE._replace(stamped=stamped))

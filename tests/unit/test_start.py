@@ -1,5 +1,6 @@
 """The way past click is for words that mean one thing only, and says what the command says."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -124,6 +125,18 @@ def test_out_of_step_both_ways_say_the_same(
         shutil.move(tmp_path / away, found)
     assert (ran.status, "nothing to do" in ran.out) == told
     assert both_ways(first, "status").out.startswith("1 file in place, nothing to do\n")
+
+
+def test_a_lock_edited_in_place_is_seen_whatever_its_time_says(first: Project) -> None:
+    lock = first.folder / "civsync.lock"
+    before, status = lock.read_bytes(), lock.stat()
+    assert before.count(b"loras/one.") == 1
+    lock.write_bytes(before.replace(b"loras/one.", b"loras/two."))
+    os.utime(lock, ns=(status.st_atime_ns, status.st_mtime_ns))
+    try:
+        assert "nothing to do" not in both_ways(first, "status").out
+    finally:
+        lock.write_bytes(before)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

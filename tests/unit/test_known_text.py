@@ -1,0 +1,118 @@
+"""A document is known again by its stamp or its digest, and by neither once it was written."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from civsync.cli.documents import is_text_at
+from civsync.core.disk import Receipt
+from civsync.core.groups import Unselected
+from civsync.disk.digest import text_stamp_of
+from civsync.disk.ledger import DiskLedger
+from civsync.disk.root import open_root
+from civsync.disk.settling import note_settled
+from civsync.disk.stamps import wait_out
+from civsync.disk.state import recall_settled
+from civsync.documents.settled import Settled, TextStamp
+
+TEXT = b"a lock\n"
+SHA256 = hashlib.sha256(TEXT).hexdigest()
+ROUNDS = 50
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="no time of change here")
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "civsync.lock"
+    path.write_bytes(TEXT)
+    return path
+
+
+def stamp_at(path: Path) -> TextStamp:
+    with path.open("rb", buffering=0) as file:
+        stamp = text_stamp_of(file)
+    assert stamp is not None
+    wait_out(stamp.ctime_ns)
+    return stamp
+
+
+def noted(lock: Path, sha256: str) -> Settled:
+    """Return what is noted of an empty root beside `lock`, which had this digest when read."""
+    state = lock.parent / "state"
+    root = open_root(lock.parent / "models", state_dir=state)
+    root.establish()
+    receipt = Receipt(root_id=root.root_id)
+    DiskLedger(root).commit(receipt)
+    note_settled(
+        root,
+        lock,
+        "",
+        lock_sha256=sha256,
+        receipt=receipt,
+        files=0,
+        unselected=Unselected(),
+        state_dir=state,
+    )
+    settled = recall_settled(state, root.beneath.root)
+    assert settled is not None
+    return settled
+
+
+def test_a_text_with_its_stamp_is_not_read(lock: Path) -> None:
+    assert is_text_at(lock, "the digest of nothing", stamp_at(lock))
+    assert not is_text_at(lock, "the digest of nothing", None)
+
+
+def test_a_text_written_anew_in_the_same_words_is_known_by_its_digest(lock: Path) -> None:
+    stamp = stamp_at(lock)
+    lock.write_bytes(TEXT)
+    assert not is_text_at(lock, "the digest of nothing", stamp)
+    assert is_text_at(lock, SHA256, stamp)
+
+
+def test_a_write_in_place_is_seen_whatever_time_is_put_back(lock: Path) -> None:
+    """Of equal length, at once, many times: there is no tick in which two look the same."""
+    for _ in range(ROUNDS):
+        lock.write_bytes(TEXT)
+        stamp, status = stamp_at(lock), lock.stat()
+        with lock.open("r+b") as file:
+            file.write(TEXT.upper())
+        os.utime(lock, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert lock.stat().st_mtime_ns == stamp.mtime_ns
+        assert not is_text_at(lock, SHA256, stamp)
+
+
+def test_another_file_in_its_place_is_seen(lock: Path) -> None:
+    stamp, status = stamp_at(lock), lock.stat()
+    other = lock.with_name("other")
+    other.write_bytes(TEXT.upper())
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(lock)
+    assert not is_text_at(lock, SHA256, stamp)
+
+
+def test_a_lock_that_is_gone_is_not_known(lock: Path) -> None:
+    stamp = stamp_at(lock)
+    lock.unlink()
+    assert not is_text_at(lock, SHA256, stamp)
+
+
+def test_the_stamp_of_the_lock_is_noted_with_its_digest(lock: Path) -> None:
+    settled = noted(lock, SHA256)
+    assert settled.lock_sha256 == SHA256
+    assert settled.lock_stamp == stamp_at(lock)
+
+
+def test_of_a_lock_that_was_written_since_it_was_read_no_stamp_is_noted(lock: Path) -> None:
+    lock.write_bytes(TEXT.upper())
+    settled = noted(lock, SHA256)
+    assert settled.lock_stamp is None
+    assert not is_text_at(lock, settled.lock_sha256, settled.lock_stamp)
+
+
+def test_of_a_lock_that_is_gone_no_stamp_is_noted(lock: Path) -> None:
+    lock.unlink()
+    assert noted(lock, SHA256).lock_stamp is None
