@@ -72,19 +72,24 @@ class Stream:
             view[: len(piece)] = piece
             del self._ahead[: len(piece)]
             return len(piece)
-        filled = 0
-        while filled < len(view):
-            try:
-                count = self._receive(view[filled:] if filled else view)
-            except OSError as error:
-                if filled == 0:
+        self._raise_failure()
+        # Gone through for each TLS record, which is 16 KiB: every call more would be seen.
+        read, size, filled = self._read, len(view), 0
+        try:
+            while filled < size:
+                count = read(size - filled, view[filled:])
+                if not count:
+                    # An end that stands behind bytes is seen again by the next call.
+                    break
+                filled += count
+        except OSError as error:
+            if not self._means_dry(error):
+                if not filled:
                     raise
                 self._failure = error
-                return filled
-            if not count:
-                # An end or a failure that stands behind bytes is seen again by the next call.
-                return filled or count
-            filled += count
+            elif not filled:
+                return None
+        self._received += filled
         return filled
 
     def line_now(self, limit: int) -> bytes | None:
@@ -154,24 +159,34 @@ class Stream:
 
     def _receive(self, view: memoryview) -> int | None:
         """Read once; None, and dry, if there is nothing just now."""
-        if self._failure is not None:
-            raise self._failure
+        self._raise_failure()
         try:
-            count = self._read(view)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            self._rest(select.POLLIN)
-            return None
-        except ssl.SSLWantWriteError:
-            self._rest(select.POLLOUT)
-            return None
+            count = self._read(len(view), view)
+        except OSError as error:
+            if self._means_dry(error):
+                return None
+            raise
         self._received += count
         return count
 
-    def _rest(self, wants: int) -> None:
+    def _raise_failure(self) -> None:
+        """Raise what stood behind bytes that were read before."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _means_dry(self, error: OSError) -> bool:
+        """Tell whether there is nothing just now; then `wait` knows what for."""
+        if isinstance(error, (BlockingIOError, ssl.SSLWantReadError)):
+            wants = select.POLLIN
+        elif isinstance(error, ssl.SSLWantWriteError):
+            wants = select.POLLOUT
+        else:
+            return False
         self._dry = True
         if wants != self._wants:
             self._wants = wants
             self._poll.modify(self._sock, wants)
+        return True
 
 
 def _pending(sock: socket.socket) -> int:
@@ -179,13 +194,13 @@ def _pending(sock: socket.socket) -> int:
     return sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
 
 
-def _reader(sock: socket.socket) -> Callable[[memoryview], int]:
-    """Return the shortest way to read into a view: it is gone tens of thousands of times."""
-    if not isinstance(sock, ssl.SSLSocket):
-        return sock.recv_into
-
-    def read(view: memoryview) -> int:
+def _reader(sock: socket.socket) -> Callable[[int, memoryview], int]:
+    """Return the shortest way to read so many bytes into a view."""
+    if isinstance(sock, ssl.SSLSocket):
         # Typed as bytes, although with a buffer it is a count.
-        return cast("int", sock.read(len(view), view))
+        return cast("Callable[[int, memoryview], int]", sock.read)
+
+    def read(size: int, view: memoryview) -> int:
+        return sock.recv_into(view, size)
 
     return read
