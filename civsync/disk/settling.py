@@ -14,7 +14,7 @@ from civsync.core.names import SafePath
 from civsync.disk.digest import sha256_of, text_stamp_of
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.settled import has_annexes
-from civsync.disk.stamps import wait_out
+from civsync.disk.stamps import is_past
 from civsync.disk.state import remember_settled
 from civsync.documents.receipt import read_receipt
 from civsync.documents.settled import Settled, Stamped, TextStamp
@@ -62,16 +62,15 @@ def note_settled(
 
 
 def _stamp_of(lock: Path, sha256: str) -> TextStamp | None:
-    """Return how the lock is known again unread, None if it is another one by now.
+    """Return how the lock is known again unread, None if it was written only just now.
 
-    It is read once more for that, after its stamp was taken and can be believed.
+    It is read once more for that, because it may be another one than was followed.
     """
     try:
         with lock.open("rb", buffering=0) as file:
             stamp = text_stamp_of(file)
-            if stamp is None:
+            if stamp is None or not is_past(stamp.ctime_ns):
                 return None
-            wait_out(stamp.ctime_ns)
             return stamp if sha256_of(file) == sha256 else None
     except OSError:
         return None

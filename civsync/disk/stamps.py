@@ -18,6 +18,10 @@ from civsync.disk.folder import Folder
 _WORST_TICK_NS: Final = 10_000_000
 """A kernel with 100 timer interrupts a second, the slowest in use."""
 
+_COARSE_NS: Final = 10_000_000
+_COARSEST_NS: Final = 2_000_000_000
+"""exFAT counts in hundredths of a second, others in seconds, FAT in two of them."""
+
 _REALTIME_COARSE: Final = 5
 """The clock that Linux stamps files with (linux/time.h); Python has no name for it."""
 
@@ -35,25 +39,22 @@ def tick_ns() -> int:
         return _WORST_TICK_NS
 
 
+def is_past(time_ns: int) -> bool:
+    """Tell whether no write from now on gets this time, whatever the file system.
+
+    For who can do without a stamp: nothing is waited for, and times in the future never are past.
+    """
+    lasts = _COARSEST_NS if time_ns % _COARSE_NS == 0 else tick_ns()
+    return time.time_ns() - time_ns > lasts
+
+
 def settle(folder: Folder, mtime_ns: int) -> None:
     """Wait until a write to a file in `folder` would get another time than `mtime_ns`.
 
     It was looked at, so on a file system that marks each write no wait is needed. Times in
     the future are not waited for: no write of today can get one.
     """
-    if _left_of_tick(mtime_ns) > 0 and not folder.marks_each_write():
-        wait_out(mtime_ns)
-
-
-def wait_out(time_ns: int) -> None:
-    """Wait until a write would get another time than `time_ns`, whatever the file system.
-
-    Times in the future are not waited for, as in `settle`.
-    """
-    while (left := _left_of_tick(time_ns)) > 0:
-        time.sleep(left / 1e9)
-
-
-def _left_of_tick(time_ns: int) -> int:
-    age = time.time_ns() - time_ns
-    return tick_ns() - age + 1000 if age >= 0 else 0
+    age = time.time_ns() - mtime_ns
+    tick = tick_ns()
+    if 0 <= age <= tick and not folder.marks_each_write():
+        time.sleep((tick - age + 1000) / 1e9)
