@@ -13,6 +13,7 @@ leads to nothing being done, never to anything else.
 
 import os
 import stat
+from functools import partial
 from typing import Final
 
 from civsync.core.errors import CivsyncError
@@ -20,6 +21,7 @@ from civsync.disk.beneath import Beneath
 from civsync.disk.digest import sha256_of
 from civsync.disk.folder import is_link
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
+from civsync.disk.slices import holds_for_all
 from civsync.documents.settled import Settled, Stamped
 
 _HAS_JUNCTIONS: Final = os.name == "nt"
@@ -69,8 +71,13 @@ def is_unchanged(beneath: Beneath, stamped: Stamped) -> bool:
     for status in beneath.look_at_each(stamped.folders):
         if not stat.S_ISDIR(status.st_mode) or is_link(status):
             return False
-    looks = beneath.look_at_each(stamped.paths)
-    rows = zip(looks, stamped.mtimes_ns, stamped.sizes, stamped.inodes, strict=True)
+    return holds_for_all(partial(_have_their_stamps, beneath, stamped), len(stamped.paths))
+
+
+def _have_their_stamps(beneath: Beneath, stamped: Stamped, begin: int, end: int) -> bool:
+    some = slice(begin, end)
+    looks = beneath.look_at_each(stamped.paths[some])
+    known = (stamped.mtimes_ns[some], stamped.sizes[some], stamped.inodes[some])
     is_regular = stat.S_ISREG
     return not any(
         status.st_mtime_ns != mtime_ns
@@ -78,5 +85,5 @@ def is_unchanged(beneath: Beneath, stamped: Stamped) -> bool:
         or status.st_ino != inode
         or not is_regular(status.st_mode)
         or (_HAS_JUNCTIONS and is_link(status))
-        for status, mtime_ns, size, inode in rows
+        for status, mtime_ns, size, inode in zip(looks, *known, strict=True)
     )

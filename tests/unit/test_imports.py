@@ -72,6 +72,7 @@ ALL_OF_OURS = frozenset(
         "civsync.disk.folder",
         "civsync.disk.root",
         "civsync.disk.settled",
+        "civsync.disk.slices",
         "civsync.disk.state",
         "civsync.documents",
         "civsync.documents.record",
