@@ -12,6 +12,7 @@ from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.groups import Selection
 from civsync.core.names import SafePath, UnsafePathError, parse_path
 from civsync.core.saved_plan import SavedPlan, Step, Terms
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
@@ -29,6 +30,29 @@ class _Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Selection:
+    """A `Selection` by its names: that is a tuple, and would be a list."""
+
+    groups: tuple[str, ...] | None
+    without: tuple[str, ...]
+    ungrouped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """`Terms` in their order, in which they stand in the text."""
+
+    selection: _Selection
+    prune: bool
+    prune_first: bool
+    prune_unselected: bool
+    allow_prune: int | None
+    force_modified: bool
+    hash_all: bool
+    unprotect: tuple[SafePath, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
     """As decoded: its paths are `SafePath` by type only until each has been checked."""
 
@@ -37,7 +61,7 @@ class _Document:
     root: str
     root_id: str
     lock_sha256: str
-    terms: Terms
+    terms: _Terms
     totals: Mapping[str, int]
     actions: tuple[Step, ...]
 
@@ -50,7 +74,7 @@ def write_plan(plan: SavedPlan) -> bytes:
         root=plan.root,
         root_id=plan.root_id,
         lock_sha256=plan.lock_sha256,
-        terms=plan.terms,
+        terms=_terms_in(plan.terms),
         totals=plan.totals,
         actions=plan.steps,
     )
@@ -83,7 +107,7 @@ def read_plan(data: bytes, name: str) -> SavedPlan:
         root=document.root,
         root_id=document.root_id,
         lock_sha256=document.lock_sha256,
-        terms=document.terms,
+        terms=_terms_of(document.terms),
         steps=document.actions,
     )
     for step in plan.steps:
@@ -95,6 +119,36 @@ def read_plan(data: bytes, name: str) -> SavedPlan:
     if write_plan(plan) != data:
         raise _invalid(name, "it is not as civsync wrote it")
     return plan
+
+
+def _terms_in(terms: Terms) -> _Terms:
+    return _Terms(
+        selection=_Selection(**terms.selection._asdict()),
+        prune=terms.prune,
+        prune_first=terms.prune_first,
+        prune_unselected=terms.prune_unselected,
+        allow_prune=terms.allow_prune,
+        force_modified=terms.force_modified,
+        hash_all=terms.hash_all,
+        unprotect=terms.unprotect,
+    )
+
+
+def _terms_of(terms: _Terms) -> Terms:
+    return Terms(
+        selection=Selection(
+            groups=terms.selection.groups,
+            without=terms.selection.without,
+            ungrouped=terms.selection.ungrouped,
+        ),
+        prune=terms.prune,
+        prune_first=terms.prune_first,
+        prune_unselected=terms.prune_unselected,
+        allow_prune=terms.allow_prune,
+        force_modified=terms.force_modified,
+        hash_all=terms.hash_all,
+        unprotect=terms.unprotect,
+    )
 
 
 def _check(step: Step, name: str) -> None:
