@@ -31,9 +31,9 @@ from civsync.cli.wiring import (
     open_wire,
     with_elsewhere,
 )
-from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
+from civsync.core.exits import ExitCode
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
 from civsync.core.plan import Plan
@@ -93,7 +93,7 @@ async def _act(context: Context, orders: Orders) -> Outcome:
     disk.root.establish()
     if not disk.root.remembered:
         context.output.warn(
-            f"{show(str(state_dir()))} cannot be written, so an unmounted disk"
+            f"{show(state_dir())} cannot be written, so an unmounted disk"
             " could be taken for a new root the next time"
         )
     with choose_display(context.output, stream=True) as display:

@@ -116,7 +116,7 @@ def forget(api_url: str) -> tuple[str, ...]:
 def token_file(api_url: str) -> Path:
     """Return where the key for this origin is kept without a keyring."""
     host = api_url.partition("://")[2].replace(":", "_").replace("/", "_")
-    return config_dir() / f"token-{host}"
+    return Path(config_dir(), f"token-{host}")
 
 
 def _credentials(text: str, origin: str) -> Credentials:

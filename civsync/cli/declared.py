@@ -5,19 +5,22 @@ stranger, in a repository that can hold symbolic links, too.
 """
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from civsync.cli.output import show
-from civsync.cli.settings import Settings, config_dir, user_config
+from civsync.cli.settings import Settings, config_file, user_config
 from civsync.core.codes import Code
 from civsync.core.disk import Declared
 from civsync.core.errors import UserError
 from civsync.core.names import UnsafePathError, parse_path
 
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
 _FORM = "Write DIR=TARGET for a link that leads to TARGET, a whole path, or DIR for a mounted disk."
 
 
-def find_declared(settings: Settings, root: Path) -> tuple[Declared, ...]:
+def find_declared(settings: Settings, root: "StrPath") -> tuple[Declared, ...]:
     """Return what flags, variables and the user's config say of `root`.
 
     For a directory that both name the flag holds. Raises UserError usage, config-invalid;
@@ -25,7 +28,7 @@ def find_declared(settings: Settings, root: Path) -> tuple[Declared, ...]:
     """
     found: dict[str, Declared] = {}
     for text in _configured(root):
-        each = _parse(text, Code.CONFIG_INVALID, str(config_dir() / "config.yaml"))
+        each = _parse(text, Code.CONFIG_INVALID, config_file())
         found[each.at] = each
     for text in settings.follow_links:
         each = _parse(text, Code.USAGE, "--follow-links")
@@ -33,7 +36,7 @@ def find_declared(settings: Settings, root: Path) -> tuple[Declared, ...]:
     return tuple(found.values())
 
 
-def _configured(root: Path) -> tuple[str, ...]:
+def _configured(root: "StrPath") -> tuple[str, ...]:
     links = user_config().follow_links
     real = os.path.realpath(root) if links else ""
     texts: list[str] = []
@@ -43,7 +46,7 @@ def _configured(root: Path) -> tuple[str, ...]:
             raise UserError(
                 Code.CONFIG_INVALID,
                 f"`{show(place)}` below `follow_links` is not a whole path",
-                subject=str(config_dir() / "config.yaml"),
+                subject=config_file(),
                 hint="Name the root by its whole path, or begin it with ~/.",
             )
         if os.path.realpath(whole) == real:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from civsync.cli.locking import Locking, bring_up_to_date
 from civsync.cli.options import Context
 from civsync.cli.output import size_text
-from civsync.cli.settings import Project
+from civsync.cli.project import Project
 from civsync.cli.wiring import Disk
 from civsync.core.codes import Code
 from civsync.core.disk import Inventory, Receipt, Regular, Stamp

@@ -15,10 +15,11 @@ from typing import Final, cast
 
 import click
 
-from civsync.cli.documents import parse_lock, parse_manifest, read_bytes
+from civsync.cli.documents import parse_lock, parse_manifest
 from civsync.cli.options import Context
 from civsync.cli.output import Output, show
-from civsync.cli.settings import Project, find_project
+from civsync.cli.project import Project, find_project
+from civsync.cli.texts import read_bytes
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
 from civsync.core.lock import Lock

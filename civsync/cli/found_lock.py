@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from civsync.cli.output import Output, show
-from civsync.cli.settings import Project
+from civsync.cli.project import Project
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.lock import Lock
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.core.request import Entry, Manifest
 from civsync.decide.unite import unite
 from civsync.documents.lock import read_lock, write_lock

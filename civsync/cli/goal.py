@@ -13,18 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from civsync.cli.documents import (
-    digest_of,
-    digests_of_includes,
-    load_head,
-    lock_missing,
-    parse_lock,
-    parse_with_includes,
-    read_bytes,
-)
+from civsync.cli.documents import load_head, lock_missing, parse_lock, parse_with_includes
 from civsync.cli.options import Context
+from civsync.cli.project import Project, find_project
 from civsync.cli.roots import SOMEWHERE, Located, first_usable, locate, only, roots_in_manifest
-from civsync.cli.settings import Project, find_project, state_dir
+from civsync.cli.settings import state_dir
+from civsync.cli.texts import blake3_of_text, digests_of_includes, read_bytes, sha256_of_text
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.groups import GroupWishes
@@ -159,7 +153,7 @@ def glance_at_lock(context: Context, *, ahead: bool = False) -> tuple[Goal, ...]
             at=located[0],
             project=project,
             default_groups=manifest.default_groups,
-            lock_sha256=digest_of(texts.lock),
+            lock_sha256=sha256_of_text(texts.lock),
         )
         return _by_root(located, goal)
     ahead = ahead and not needs_network(stales)
@@ -247,7 +241,7 @@ def _frozen(context: Context, project: Project, groups: GroupWishes) -> tuple[Go
         at=located[0],
         project=project,
         default_groups=default_groups,
-        lock_sha256=digest_of(text),
+        lock_sha256=sha256_of_text(text),
     )
     return _by_root(located, goal)
 
@@ -261,7 +255,7 @@ def _head_of_manifest(project: Project, lock: Lock) -> tuple[Roots, tuple[str, .
     if text is None:
         return _roots_of(lock), ()
     known = read_memo(state_dir(), project.manifest)
-    if known is not None and known.manifest_sha256 == digest_of(text):
+    if known is not None and known.manifest_blake3 == blake3_of_text(text):
         return _roots_in(known), known.default_groups
     return load_head(project, text)
 
@@ -305,7 +299,7 @@ def _compared(
                 at=located[0],
                 project=project,
                 default_groups=manifest.default_groups,
-                lock_sha256=digest_of(texts.lock),
+                lock_sha256=sha256_of_text(texts.lock),
                 lines=lines,
             )
             return _by_root(located, goal)
@@ -337,7 +331,7 @@ def _compared(
         at=located[0],
         project=project,
         default_groups=manifest.default_groups,
-        lock_sha256=digest_of(texts.lock) if written or not locking.changed else "",
+        lock_sha256=sha256_of_text(texts.lock) if written or not locking.changed else "",
         lock_changed=locking.changed,
         hashes_to_come=bool(locking.to_record),
         lines=lines,
@@ -350,10 +344,10 @@ def _as_remembered(context: Context, project: Project, texts: _Texts) -> tuple[G
     known = read_memo(state_dir(), project.manifest)
     if known is None or texts.lock is None:
         return None
-    digests = (digest_of(texts.manifest), digest_of(texts.lock))
-    if digests != (known.manifest_sha256, known.lock_sha256):
+    digests = (blake3_of_text(texts.manifest), sha256_of_text(texts.lock))
+    if digests != (known.manifest_blake3, known.lock_sha256):
         return None
-    if digests_of_includes(project, known.includes) != known.includes:
+    if digests_of_includes(project.folder, known.includes) != known.includes:
         return None
     located = locate(context.settings, project, _roots_in(known))
     goal = Goal(
@@ -373,8 +367,8 @@ def _roots_in(memo: Memo) -> Roots:
 def _remember(project: Project, texts: _Texts, manifest: "Manifest") -> None:
     """Note that these texts agree: those that were read, whatever the files hold by now."""
     memo = Memo(
-        manifest_sha256=digest_of(texts.manifest),
-        lock_sha256=digest_of(texts.lock),
+        manifest_blake3=blake3_of_text(texts.manifest),
+        lock_sha256=sha256_of_text(texts.lock),
         root=manifest.root,
         named_roots=manifest.roots.named,
         default_groups=manifest.default_groups,

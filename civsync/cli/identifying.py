@@ -18,10 +18,12 @@ from civsync.cli.identified_text import Report, tell
 from civsync.cli.options import Context
 from civsync.cli.output import count_text, show, size_text
 from civsync.cli.progress import choose_display
-from civsync.cli.settings import MANIFEST, Project, Settings, find_project, find_root
+from civsync.cli.project import Project, find_project
+from civsync.cli.settings import MANIFEST, Settings, find_root
 from civsync.cli.wiring import Disk, open_disk, open_source_of
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, DocumentError, SafetyError, UserError
+from civsync.core.errors import CivsyncError, SafetyError, UserError
+from civsync.core.problems import DocumentError
 from civsync.core.roots import DEFAULT_ROOT
 from civsync.decide.identify import Fate, Identified, Left, identify, is_model_name
 from civsync.decide.plan import recognize
@@ -112,7 +114,9 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
     root = _root_text(project, real)
     named = None
     with contextlib.suppress(SafetyError):  # the default root may lead out of the folder
-        named = find_root(settings._replace(roots=()), project, root or DEFAULT_ROOT).resolve()
+        named = Path(
+            find_root(settings._replace(roots=()), project.folder, root or DEFAULT_ROOT)
+        ).resolve()
     return Aim(
         project=project,
         # Naming the folder is the user's word that it is the right one.

@@ -5,14 +5,14 @@ CI job), so it gets a way of its own: digests or stamps of the documents, a stat
 What is imported here at the top is all that the plainest of such runs loads.
 """
 
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from civsync.cli.documents import digest_at, digests_of_includes, is_text_at
 from civsync.cli.output import Output, count_text
-from civsync.cli.settings import Settings, find_project, find_root, state_dir, user_config
-from civsync.core.codes import ExitCode
+from civsync.cli.settings import Settings, find_documents, find_root, state_dir, user_config
+from civsync.cli.texts import blake3_at, digests_of_includes, is_text_at
+from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes, Unselected
 from civsync.disk.root import open_root
 from civsync.disk.settled import is_in_place
@@ -32,13 +32,14 @@ def find_in_step(
     the lock may be another one than the manifest led to. Raises SafetyError as `open_root`;
     UserError.
     """
-    project = find_project(settings)
-    memo = read_memo(state_dir(), project.manifest)
-    if memo is None or memo.named_roots or memo.manifest_sha256 != digest_at(project.manifest):
+    manifest, lock = find_documents(settings)
+    folder = os.path.dirname(manifest)
+    memo = read_memo(state_dir(), manifest)
+    if memo is None or memo.named_roots or memo.manifest_blake3 != blake3_at(manifest):
         return None
-    if not frozen and digests_of_includes(project, memo.includes) != memo.includes:
+    if not frozen and digests_of_includes(folder, memo.includes) != memo.includes:
         return None
-    place = find_root(settings, project, memo.root)
+    place = find_root(settings, folder, memo.root)
     declared = _declared(settings, place)
     root = open_root(place, state_dir=state_dir(), declared=declared)
     settled = recall_settled(state_dir(), root.beneath.root)
@@ -46,12 +47,12 @@ def find_in_step(
         return None
     if not frozen and settled.lock_sha256 != memo.lock_sha256:
         return None
-    if not is_text_at(project.lock, settled.lock_sha256, settled.lock_stamp):
+    if not is_text_at(lock, settled.lock_sha256, settled.lock_stamp):
         return None
     return settled if is_in_place(root, settled) else None
 
 
-def _declared(settings: Settings, root: Path) -> Sequence["Declared"]:
+def _declared(settings: Settings, root: str) -> Sequence["Declared"]:
     if not (settings.follow_links or user_config().follow_links):
         return ()
     from civsync.cli.declared import find_declared

@@ -80,7 +80,7 @@ def _folders() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime):
         yield Path(runtime) / "civsync"
-    yield state_dir() / "run"
+    yield Path(state_dir(), "run")
     import tempfile
 
     yield Path(tempfile.gettempdir()) / f"civsync-{os.geteuid()}"
@@ -88,7 +88,7 @@ def _folders() -> Iterator[Path]:
 
 def _made(folder: Path) -> bool:
     try:
-        if folder.parent == state_dir():
+        if folder.parent == Path(state_dir()):
             # The others are made by the system; one that is not there is not for us to make.
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from civsync.cli.documents import read_bytes, store_lock
+from civsync.cli.documents import store_lock
 from civsync.cli.found_lock import FoundLock, Upgrade
 from civsync.cli.lock_text import change_lines, dropped_roots_text
 from civsync.cli.options import Context
 from civsync.cli.output import Output, count_text, error_document, show, size_text
+from civsync.cli.project import Project
 from civsync.cli.recording import Recording, record
-from civsync.cli.settings import Project
-from civsync.core.codes import Code, ExitCode
+from civsync.cli.texts import read_bytes
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, UserError, exit_of
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock, LockedFile
 from civsync.core.request import Entry, Manifest
 from civsync.decide.differences import changes_between

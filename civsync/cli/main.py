@@ -13,11 +13,10 @@ from typing import Final
 import click
 
 from civsync import __version__
-from civsync.cli.options import Context, common_options, variable_of
+from civsync.cli.options import Context, common_options, usage_error, variable_of
 from civsync.cli.output import NobodyReadsError, Output, error_document
-from civsync.core.codes import Code, ExitCode
 from civsync.core.errors import CivsyncError, UserError
-from civsync.core.explanations import ABOUT
+from civsync.core.exits import ExitCode
 
 COMMANDS: Final = {
     "init": "Write a civsync.yaml to start from.",
@@ -120,11 +119,7 @@ class LazyGroup(click.Group):
         """Find the command, or fail with the nearest one as a hint."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            raise UserError(
-                Code.USAGE,
-                f"there is no command {name!r}",
-                hint=_meant(name) or ABOUT[Code.USAGE].hint,
-            )
+            raise usage_error(f"there is no command {name!r}", hint=_meant(name))
         ctx.obj.command = name
         return super().resolve_command(ctx, args)
 
@@ -196,7 +191,7 @@ def _usage(error: click.ClickException) -> UserError:
         error.param_hint = error.param_hint or variable_of(ctx, error.param) or None
     message = " ".join(error.format_message().split())
     hint = f"See `{ctx.command_path} --help`." if ctx is not None else ""
-    return UserError(Code.USAGE, message, hint=hint)
+    return usage_error(message, hint=hint)
 
 
 def _output(context: Context, args: Sequence[str] | None) -> Output:

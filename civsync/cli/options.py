@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from civsync.cli.output import Output, OutputChoice
 from civsync.cli.settings import Settings
-from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.limits import MAX_WAIT_S
 
@@ -138,6 +137,13 @@ def _take_no_fsync(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         context.settings = context.settings._replace(durable=False)
 
 
+def usage_error(message: str, *, hint: str = "") -> UserError:
+    """Return the error for a command line that is wrong."""
+    from civsync.core.codes import Code
+
+    return UserError(Code.USAGE, message, hint=hint)
+
+
 def in_force(ctx: click.Context, *names: str) -> str | None:
     """Return which one of some flags that exclude each other holds; None where none was given.
 
@@ -148,8 +154,7 @@ def in_force(ctx: click.Context, *names: str) -> str | None:
     if len(given) > 1:
         spelled = {param.name: param for param in ctx.command.params}
         first, second = (_spell(ctx, spelled[name]) for name in given[:2])
-        raise UserError(
-            Code.USAGE,
+        raise usage_error(
             f"{first} and {second} exclude each other",
             hint=f"See `{ctx.command_path} --help`.",
         )
@@ -161,8 +166,7 @@ def alone(ctx: click.Context, name: str, others: Sequence[str]) -> None:
     given = next((other for other in others if _by_flag(ctx, other)), None)
     if given is not None:
         spelled = {param.name: param for param in ctx.command.params}
-        raise UserError(
-            Code.USAGE,
+        raise usage_error(
             f"{_spell(ctx, spelled[name])} and {_spell(ctx, spelled[given])} exclude each other",
             hint=f"See `{ctx.command_path} --help`.",
         )

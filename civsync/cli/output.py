@@ -12,9 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TextIO
 
-from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, DiskError, DocumentError
-from civsync.core.explanations import ABOUT
+from civsync.core.errors import CivsyncError, DiskError
 from civsync.core.secrets import MASK, Token
 
 COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
@@ -114,6 +112,9 @@ class Output:
 
     def error(self, error: CivsyncError) -> None:
         """Print an error as text: what, where, code, and after a blank line what helps."""
+        from civsync.core.explanations import ABOUT
+        from civsync.core.problems import DocumentError
+
         if isinstance(error, DocumentError):
             for problem in error.problems:
                 self._problem(str(problem.place), problem.place.key, problem.message, problem.code)
@@ -176,6 +177,8 @@ def show(text: str) -> str:
 
 def error_document(error: CivsyncError) -> dict[str, object]:
     """Return an error as data; exit status and text come from the same value."""
+    from civsync.core.problems import DocumentError
+
     body: dict[str, object] = {
         "code": str(error.code),
         "exit": int(error.exit),
@@ -253,6 +256,8 @@ def _write(stream: TextIO | None, text: str) -> None:
         if stream is sys.stderr:
             return  # there is no one left to tell
         discard(stream)
+        from civsync.core.codes import Code
+
         message = f"the output cannot be written: {error.strerror}"
         raise DiskError(Code.DISK_FAILED, message) from None
 

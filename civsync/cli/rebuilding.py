@@ -15,9 +15,10 @@ from civsync.cli.output import Output, count_text, size_text
 from civsync.cli.progress import choose_display
 from civsync.cli.verifying import Finding, NewReceipt, find_faults, tell
 from civsync.cli.wiring import Disk, open_disk
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Regular
 from civsync.core.errors import CivsyncError, UserError
+from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes
 from civsync.core.names import SafePath
 from civsync.decide.plan import paths_of_interest, wanted_files

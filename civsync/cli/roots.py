@@ -11,10 +11,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from civsync.cli.documents import load_head, read_bytes
+from civsync.cli.documents import load_head
 from civsync.cli.output import show
+from civsync.cli.project import Project
 from civsync.cli.settings import (
-    Project,
     Settings,
     configured_root,
     find_root,
@@ -22,6 +22,7 @@ from civsync.cli.settings import (
     root_below,
     user_config,
 )
+from civsync.cli.texts import read_bytes
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, SafetyError, UserError
 from civsync.core.roots import Roots, is_root_name
@@ -53,8 +54,8 @@ def locate(settings: Settings, project: Project, roots: Roots) -> tuple[Located,
     root-unusable where two of the roots are one folder or one lies in the other.
     """
     if not roots.named:
-        path = find_root(settings, project, roots.single)
-        return (Located(name="", path=path),)
+        path = find_root(settings, project.folder, roots.single)
+        return (Located(name="", path=Path(path)),)
     require_utf8()
     chosen = _chosen(settings.roots, roots.named)
     configured = user_config().roots
@@ -160,9 +161,9 @@ def _chosen(words: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
 def _located(project: Project, name: str, path: str, given: str, configured: str) -> Located:
     """Return where a root lies: as flags or the config say, else below the manifest's folder."""
     if given:
-        return Located(name=name, path=Path(given).expanduser())
+        return Located(name=name, path=Path(os.path.expanduser(given)))
     if configured:
-        return Located(name=name, path=configured_root(configured, f"roots.{name}"))
+        return Located(name=name, path=Path(configured_root(configured, f"roots.{name}")))
     place = project.folder / path
     if path == SOMEWHERE:
         error: CivsyncError = UserError(
@@ -172,7 +173,7 @@ def _located(project: Project, name: str, path: str, given: str, configured: str
         )
         return Located(name=name, path=place, refused=error)
     try:
-        return Located(name=name, path=root_below(project, path, name))
+        return Located(name=name, path=Path(root_below(project.folder, path, name)))
     except SafetyError as refused:
         return Located(name=name, path=place, refused=refused)
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from civsync.cli.documents import read_bytes
 from civsync.cli.goal import Goal
 from civsync.cli.output import show
+from civsync.cli.texts import read_bytes
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, SafetyError, UserError
 from civsync.core.names import SafePath

@@ -10,8 +10,9 @@ from typing import Final
 from civsync.cli.goal import Goal
 from civsync.cli.options import Context
 from civsync.cli.output import Output, error_document, show
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, united_exit
+from civsync.core.exits import ExitCode
 
 _ENDS: Final = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 """What a signal to the process ends with: it is meant for all roots."""

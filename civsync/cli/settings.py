@@ -5,18 +5,20 @@ a stranger can set none of them except a root below its own folder.
 """
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from civsync.cli.output import OutputChoice
-from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import StrPath
+
     from civsync.core.link_mode import LinkMode
 
 MANIFEST: Final = "civsync.yaml"
@@ -30,8 +32,8 @@ class Settings(NamedTuple):
     Unless `durable` nothing that is written is flushed to the disk.
     """
 
-    manifest: Path | None = None
-    lock: Path | None = None
+    manifest: PathLike[str] | None = None
+    lock: PathLike[str] | None = None
     roots: tuple[str, ...] = ()
     api_url: str | None = None
     follow_links: tuple[str, ...] = ()
@@ -39,52 +41,40 @@ class Settings(NamedTuple):
     output: OutputChoice = OutputChoice()
 
     @property
-    def root(self) -> Path | None:
+    def root(self) -> "Path | None":
         """The directory that was named, where there is one to keep in step: the last word."""
+        from pathlib import Path
+
         return Path(self.roots[-1]) if self.roots else None
 
 
-class Project(NamedTuple):
-    """A manifest and its lock; either file may be missing.
+def find_documents(settings: Settings) -> tuple[str, str]:
+    """Return where the manifest and its lock are; either may be missing.
 
-    Unless `durable` the lock is not flushed to the disk when it is written.
+    Unless they are named, they are those of this folder, or of the nearest above it with either.
     """
-
-    manifest: Path
-    lock: Path
-    durable: bool = True
-
-    @property
-    def name(self) -> str:
-        """The manifest's name for messages."""
-        return self.manifest.name
-
-    @property
-    def folder(self) -> Path:
-        """The folder that a relative root lies below."""
-        return self.manifest.parent
-
-
-def find_project(settings: Settings) -> Project:
-    """Find the manifest in this folder or the nearest above it that has a manifest or lock."""
     if settings.manifest is not None:
-        manifest = settings.manifest
-        if manifest.is_dir():
-            manifest = manifest / MANIFEST
+        manifest = os.fspath(settings.manifest)
+        if os.path.isdir(manifest):
+            manifest = os.path.join(manifest, MANIFEST)
     elif settings.lock is not None:
-        manifest = settings.lock.parent / MANIFEST
+        manifest = os.path.join(os.path.dirname(settings.lock), MANIFEST)
     else:
-        manifest = _search(Path.cwd()) / MANIFEST
-    lock = settings.lock or manifest.with_name(
-        LOCK if manifest.name == MANIFEST else manifest.stem + ".lock"
+        manifest = os.path.join(_search(os.getcwd()), MANIFEST)
+    if settings.lock is not None:
+        return manifest, os.fspath(settings.lock)
+    folder, name = os.path.split(manifest)
+    return manifest, os.path.join(
+        folder, LOCK if name == MANIFEST else os.path.splitext(name)[0] + ".lock"
     )
-    return Project(manifest=manifest, lock=lock, durable=settings.durable)
 
 
-def _search(start: Path) -> Path:
-    for folder in (start, *start.parents):
-        if (folder / MANIFEST).exists() or (folder / LOCK).exists():
+def _search(start: str) -> str:
+    folder, last = start, ""
+    while folder != last:
+        if any(os.path.exists(os.path.join(folder, name)) for name in (MANIFEST, LOCK)):
             return folder
+        folder, last = os.path.dirname(folder), folder
     return start
 
 
@@ -92,58 +82,57 @@ def require_utf8() -> None:
     """Raise UserError config-invalid where file names are not in UTF-8, as those of a lock are."""
     encoding = sys.getfilesystemencoding()
     if encoding.lower() != "utf-8":
-        raise UserError(
-            Code.CONFIG_INVALID,
+        raise _invalid(
             f"file names are in {encoding} here, and those of a lock need UTF-8",
             hint="Set PYTHONUTF8=1, or LC_ALL to a UTF-8 locale.",
         )
 
 
-def find_root(settings: Settings, project: Project, manifest_root: str) -> Path:
-    """Return the root: given by the user, or the manifest's, which lies below its folder.
+def find_root(settings: Settings, folder: "StrPath", manifest_root: str) -> str:
+    """Return the root: given by the user, or that of the manifest, which lies below its `folder`.
 
     Raises SafetyError root-unusable, UserError config-invalid.
     """
     require_utf8()
-    if settings.root is not None:
-        return settings.root.expanduser()
+    if settings.roots:
+        return os.path.expanduser(settings.roots[-1])
     configured = user_config().root
     if configured:
         return configured_root(configured)
-    return root_below(project, manifest_root)
+    return root_below(folder, manifest_root)
 
 
-def root_below(project: Project, path: str, name: str = "") -> Path:
-    """Return the folder at `path` that a manifest names as a root, below its own.
+def root_below(folder: "StrPath", path: str, name: str = "") -> str:
+    """Return the folder at `path` that a manifest names as a root, below its own `folder`.
 
     Raises SafetyError root-unusable if it leads elsewhere.
     """
-    root = project.folder / path
-    folder = project.folder.resolve()
-    real = root.resolve()
-    if not real.is_relative_to(folder):
+    root = os.path.join(folder, path)
+    real = os.path.realpath(root)
+    around, inner = (os.path.join(each, "") for each in (os.path.realpath(folder), real))
+    if not os.path.normcase(inner).startswith(os.path.normcase(around)):
+        import shlex
+
+        from civsync.core.codes import Code
+
         key, word = ("path", f"{name}=") if name else ("root", "")
         raise SafetyError(
             Code.ROOT_UNUSABLE,
             f"`{key}: {path}` leads out of the manifest's folder, to {real}",
-            subject=str(root),
+            subject=root,
             hint="If that is what you want, say so yourself:"
             f" --root {shlex.quote(f'{word}{real}')}.",
         )
     return root
 
 
-def configured_root(text: str, key: str = "root") -> Path:
+def configured_root(text: str, key: str = "root") -> str:
     """Return a root under `key` of the user's config. Raises UserError config-invalid."""
-    try:
-        root = Path(text).expanduser()
-    except RuntimeError:  # "~nobody"
-        root = Path()
-    if not root.is_absolute():
-        raise UserError(
-            Code.CONFIG_INVALID,
+    root = os.path.expanduser(text)
+    if not os.path.isabs(root):
+        raise _invalid(
             f"`{key}: {text}` is not a whole path, and would mean another folder everywhere",
-            subject=str(config_dir() / "config.yaml"),
+            subject=config_file(),
             hint="Write the whole path, or begin it with ~/.",
         )
     return root
@@ -158,8 +147,7 @@ def find_api_url(settings: Settings) -> str:
 
     origin = api_origin(settings.api_url or user_config().api_url or DEFAULT_API_URL)
     if not origin.keeps_secrets:
-        raise UserError(
-            Code.CONFIG_INVALID,
+        raise _invalid(
             f"the API address {origin} is not encrypted; plain http is for loopback alone",
             subject="CIVSYNC_API_URL",
             hint="Set CIVSYNC_API_URL or --api-url to an https origin.",
@@ -180,10 +168,9 @@ def find_link_mode(flag: "LinkMode | None") -> "LinkMode":
     try:
         return LinkMode(text)
     except ValueError:
-        raise UserError(
-            Code.CONFIG_INVALID,
+        raise _invalid(
             f"`link: {text}` is no way to use files of other roots",
-            subject=str(config_dir() / "config.yaml"),
+            subject=config_file(),
             hint=f"Write one of: {', '.join(LinkMode)}.",
         ) from None
 
@@ -204,46 +191,51 @@ def user_config() -> UserConfig:
 
     Raises UserError config-invalid.
     """
-    path = config_dir() / "config.yaml"
+    path = config_file()
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         return UserConfig()
     except OSError as error:
-        raise UserError(
-            Code.CONFIG_INVALID,
+        raise _invalid(
             f"it cannot be read: {error.strerror}",
-            subject=str(path),
+            subject=path,
             hint="Make the file readable for you, or move it away.",
         ) from None
     from civsync.documents.config import read_config
 
     known = ("root", "api_url", "token_command", "link")
-    config = read_config(data, name=str(path), known=known, naming="roots", listing="follow_links")
+    config = read_config(data, name=path, known=known, naming="roots", listing="follow_links")
     return UserConfig(**config.texts, roots=config.named, follow_links=config.lists)
 
 
-def config_dir() -> Path:
+def config_file() -> str:
+    """Return where the user's config file is, if there is one."""
+    return os.path.join(config_dir(), "config.yaml")
+
+
+def config_dir() -> str:
     """Return the folder of the user's config and token file."""
     plain = _plain_dir("XDG_CONFIG_HOME", ".config")
     if plain is not None:
         return plain
     import platformdirs
 
-    return platformdirs.user_config_path("civsync", appauthor=False)
+    return platformdirs.user_config_dir("civsync", appauthor=False)
 
 
-def state_dir() -> Path:
+def state_dir() -> str:
     """Return the folder where civsync remembers roots between runs."""
     plain = _plain_dir("XDG_STATE_HOME", ".local/state")
     if plain is not None:
         return plain
     import platformdirs
 
-    return platformdirs.user_state_path("civsync", appauthor=False)
+    return platformdirs.user_state_dir("civsync", appauthor=False)
 
 
-def _plain_dir(variable: str, below_home: str) -> Path | None:
+def _plain_dir(variable: str, below_home: str) -> str | None:
     """Return what platformdirs would say on Linux, where that is simple; None to ask it.
 
     It takes longer to import than all the rest of what such a folder is for.
@@ -252,10 +244,16 @@ def _plain_dir(variable: str, below_home: str) -> Path | None:
         return None
     named, home = os.environ.get(variable, ""), os.environ.get("HOME", "")
     if named.startswith("/") and named == named.strip():
-        return Path(named, "civsync")
+        return os.path.join(named, "civsync")
     if not named and home.startswith("/"):
-        return Path(home, below_home, "civsync")
+        return os.path.join(home, below_home, "civsync")
     return None
+
+
+def _invalid(message: str, *, hint: str, subject: str = "") -> UserError:
+    from civsync.core.codes import Code
+
+    return UserError(Code.CONFIG_INVALID, message, subject=subject, hint=hint)
 
 
 def in_ci() -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from civsync.cli.output import NobodyReadsError, Output, OutputChoice, discard
-from civsync.core.codes import ExitCode
 from civsync.core.errors import CivsyncError
+from civsync.core.exits import ExitCode
 
 QUIET: Final = frozenset({"-q", "--quiet"})
 MODES: Final = frozenset({"--locked", "--frozen"})

@@ -11,7 +11,7 @@ from civsync.cli.plan_text import action_document, plan_lines
 from civsync.cli.progress import choose_display
 from civsync.cli.serving import serve
 from civsync.cli.wiring import open_disk
-from civsync.core.codes import ExitCode
+from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes
 from civsync.core.plan import (
     Action,

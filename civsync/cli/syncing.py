@@ -17,10 +17,10 @@ from civsync.cli.progress import choose_display, event_document
 from civsync.cli.serving import serve
 from civsync.cli.settings import find_link_mode, state_dir
 from civsync.cli.wiring import Disk, open_disk
-from civsync.core.codes import ExitCode
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError, SafetyError, exit_of
 from civsync.core.events import Planned
+from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes, Selection
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath

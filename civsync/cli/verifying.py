@@ -12,9 +12,10 @@ from civsync.cli.output import (
     show,
     size_text,
 )
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Absent, Regular, Sight
 from civsync.core.errors import CivsyncError, IntegrityError, exit_of
+from civsync.core.exits import ExitCode
 from civsync.core.groups import Unselected
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath

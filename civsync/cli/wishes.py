@@ -7,7 +7,8 @@ from typing import Final
 
 from civsync.cli.output import Output
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, UserError
+from civsync.core.errors import UserError
+from civsync.core.problems import DocumentError
 from civsync.core.request import ById, Entry, FileSelector
 from civsync.documents.links import LinkError, parse_target
 from civsync.documents.manifest import read_manifest

@@ -1,41 +1,13 @@
-"""Every error code and exit status by name; what they mean stands in `explanations`.
+"""Every error code by name; what they mean stands in `explanations`.
 
 A code is part of the interface: scripts read it from `--json`, people look it up with
 `civsync explain CODE`. A code is never given another meaning.
+
+Making a hundred members takes longer than all that a run with nothing to do has to decide, so
+the modules of such a run import this only where something went wrong.
 """
 
-from enum import Enum, IntEnum, StrEnum
-from typing import NamedTuple
-
-
-class ExitCode(IntEnum):
-    """Exit statuses of the command line; the sixties and 75 are those of sysexits.h."""
-
-    OK = 0
-    UNEXPECTED = 1
-    PENDING = 2
-    STALE = 3
-    PARTIAL = 4
-    INTEGRITY = 5
-    CREDENTIALS = 6
-    GONE = 7
-    REFUSED = 8
-    USAGE = 64
-    INVALID = 65
-    TEMPORARY = 75
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-
-class Owner(Enum):
-    """Whose fault it was; one error class each."""
-
-    USER = "user"
-    REGISTRY = "registry"
-    WIRE = "wire"
-    INTEGRITY = "integrity"
-    DISK = "disk"
-    SAFETY = "safety"
+from enum import StrEnum
 
 
 class Code(StrEnum):
@@ -133,17 +105,3 @@ class Code(StrEnum):
     UNVERIFIED = "unverified"
     STATE_DAMAGED = "state-damaged"
     UNEDITABLE = "uneditable"
-
-
-class About(NamedTuple):
-    """What a code means for a person.
-
-    `hint` is one imperative sentence, printed with every error; `meaning` is the paragraph
-    of `civsync explain`.
-    """
-
-    owner: Owner
-    exit: ExitCode
-    hint: str
-    meaning: str
-    retry: bool = False

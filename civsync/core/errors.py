@@ -2,7 +2,7 @@
 
     CivsyncError
     ├── UserError        the manifest, the lock, a flag or the configuration is at fault
-    │   └── DocumentError    one or more problems of one document, each with its place
+    │   └── DocumentError    problems of a document, each with its place (`core.problems`)
     ├── RegistryError    Civitai answered, and the answer is no
     ├── WireError        no usable answer came
     │   └── HostDeadError    nor will one come in this run
@@ -16,35 +16,16 @@ all made from the same error value.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
-from civsync.core.codes import About, Code, ExitCode, Owner
-from civsync.core.explanations import ABOUT
+from civsync.core.exits import ExitCode, Owner
+
+if TYPE_CHECKING:
+    from civsync.core.codes import Code
+    from civsync.core.explanations import About
+    from civsync.core.problems import Place
 
 Scalar = str | int | float | bool | None
-
-
-class Place(NamedTuple):
-    """A spot in a document: its name, 1-based line and column, and the key path if known."""
-
-    document: str
-    line: int | None = None
-    column: int | None = None
-    key: str = ""
-
-    def __str__(self) -> str:
-        """Return "civsync.yaml:4:9", as compilers write it."""
-        numbers = [str(n) for n in (self.line, self.column) if n is not None]
-        return ":".join([self.document, *numbers])
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong with a document."""
-
-    code: Code
-    message: str
-    place: Place
-    hint: str = ""
 
 
 class CivsyncError(Exception):
@@ -59,18 +40,18 @@ class CivsyncError(Exception):
 
     def __init__(
         self,
-        code: Code,
+        code: "Code",
         message: str,
         *,
         subject: str = "",
         hint: str = "",
-        place: Place | None = None,
+        place: "Place | None" = None,
         data: Mapping[str, Scalar] | None = None,
     ) -> None:
         super().__init__(message)
-        if ABOUT[code].owner is not self.owner:
-            raise AssertionError(f"{code} does not belong to {type(self).__name__}")
         self.code = code
+        if self.about.owner is not self.owner:
+            raise AssertionError(f"{code} does not belong to {type(self).__name__}")
         self.message = message
         self.subject = subject
         self.place = place
@@ -78,8 +59,10 @@ class CivsyncError(Exception):
         self._hint = hint
 
     @property
-    def about(self) -> About:
+    def about(self) -> "About":
         """What the code means for a person."""
+        from civsync.core.explanations import ABOUT  # noqa: PLC0415 - only what failed needs it
+
         return ABOUT[self.code]
 
     @property
@@ -104,30 +87,6 @@ class UserError(CivsyncError):
     owner = Owner.USER
 
 
-class DocumentError(UserError):
-    """A document, or what it includes, has problems; all are here, in the order of their places.
-
-    Documents come in the order in which they were first named.
-    """
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        problems = tuple(problems)
-        documents = list(dict.fromkeys(problem.place.document for problem in problems))
-        self.problems = tuple(
-            sorted(
-                problems,
-                key=lambda p: (
-                    documents.index(p.place.document), p.place.line or 0, p.place.column or 0,
-                ),
-            )
-        )  # fmt: skip
-        first = self.problems[0]
-        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(
-            first.code, first.message + more, subject=first.place.document, place=first.place
-        )
-
-
 class RegistryError(CivsyncError):
     """Civitai answered, and the answer is no."""
 
@@ -141,7 +100,7 @@ class WireError(CivsyncError):
 
     def __init__(
         self,
-        code: Code,
+        code: "Code",
         message: str,
         *,
         subject: str = "",

@@ -4,10 +4,27 @@ A table and nothing else; `civsync explain` prints it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from civsync.core.codes import About, Code, ExitCode, Owner
+from civsync.core.codes import Code
+from civsync.core.exits import ExitCode, Owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a code means for a person.
+
+    `hint` is one imperative sentence, printed with every error; `meaning` is the paragraph
+    of `civsync explain`.
+    """
+
+    owner: Owner
+    exit: ExitCode
+    hint: str
+    meaning: str
+    retry: bool = False
 
 
 def _user(hint: str, meaning: str, status: ExitCode = ExitCode.INVALID) -> About:

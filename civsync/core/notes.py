@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from civsync.core.codes import ExitCode
+from civsync.core.exits import ExitCode
 
 NOTES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from civsync.core.errors import Place
+from civsync.core.problems import Place
 from civsync.core.roots import Roots
 
 

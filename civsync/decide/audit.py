@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from civsync.core.catalog import RATINGS, RemoteFile, RemoteModel, RemoteVersion, Scan
-from civsync.core.errors import Place
 from civsync.core.lock import Lock, LockedEntry, LockedFile
+from civsync.core.problems import Place
 from civsync.core.request import ById, EarlyAccess, Entry, Request
 from civsync.decide.admission import admission
 from civsync.decide.findings import Finding, Rule, Severity

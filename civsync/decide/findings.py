@@ -6,9 +6,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from civsync.core.codes import ExitCode
-from civsync.core.errors import Place, united_exit
+from civsync.core.errors import united_exit
+from civsync.core.exits import ExitCode
 from civsync.core.lock import LockedFile
+from civsync.core.problems import Place
 
 
 class Severity(StrEnum):

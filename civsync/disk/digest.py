@@ -1,27 +1,49 @@
-"""How a document is known: by its SHA-256, without holding it, or by its stamp, unread."""
+"""How a document is known: by a digest, without holding it, or by its stamp, unread.
 
-import hashlib
+The lock has a SHA-256, which saved plans name it by. What is compared on this machine alone has
+a BLAKE3: three times as fast, and loaded in a fourth of the time that OpenSSL takes.
+"""
+
 import os
+import stat
 from io import FileIO
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from blake3 import blake3
 
 from civsync.documents.settled import TextStamp
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, StrPath
 
 _PIECE: Final = 256 * 1024
 """Fits the processor's cache; fresh memory for all of a lock costs a third of its hash."""
 
-
 _HAS_TIME_OF_CHANGE: Final = os.name == "posix"
 """Windows tells the time of creation in its place, so there every text is read."""
+
+_NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
+
+
+class _Hasher(Protocol):
+    def update(self, data: "ReadableBuffer", /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def open_text(path: "StrPath") -> FileIO:
+    """Open what is to be looked at as a text, never waiting for a pipe. Raises OSError."""
+    return open(path, "rb", buffering=0, opener=_open_at_once)
 
 
 def text_stamp_of(file: FileIO) -> TextStamp | None:
     """Return the stamp of an open file, None where stamps could lie. Raises OSError.
 
-    It is asked of the open file: opening is when a network disk looks for what others wrote.
+    Pipes and devices have none. It is asked of the open file: opening is when a network disk
+    looks for what others wrote.
     """
     status = os.fstat(file.fileno())
-    if not _HAS_TIME_OF_CHANGE:
+    if not _HAS_TIME_OF_CHANGE or not stat.S_ISREG(status.st_mode):
         return None
     return TextStamp(
         device=status.st_dev,
@@ -34,8 +56,22 @@ def text_stamp_of(file: FileIO) -> TextStamp | None:
 
 def sha256_of(file: FileIO) -> str:
     """Return the digest, in lower-case hex, of what is still to be read. Raises OSError."""
-    digest = hashlib.sha256()
+    import hashlib  # noqa: PLC0415 - a lock that is known by its stamp needs none
+
+    return _digest_of(file, hashlib.sha256())
+
+
+def blake3_of(file: FileIO) -> str:
+    """Return the digest, in lower-case hex, of what is still to be read. Raises OSError."""
+    return _digest_of(file, blake3())
+
+
+def _digest_of(file: FileIO, hasher: _Hasher) -> str:
     view = memoryview(bytearray(_PIECE))
     while count := file.readinto(view):
-        digest.update(view[:count])
-    return digest.hexdigest()
+        hasher.update(view[:count])
+    return hasher.hexdigest()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | _NONBLOCK)

@@ -8,7 +8,6 @@ import os
 from types import TracebackType
 from typing import Final
 
-from civsync.core.codes import Code
 from civsync.core.errors import DiskError, SafetyError, Scalar
 
 FULL: Final = frozenset(
@@ -42,6 +41,8 @@ def translate(
 
     `need` and `have` are bytes, where known.
     """
+    from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
     name = errno.errorcode.get(error.errno or 0, "unknown error")
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"cannot {doing} {shown(path)}: {reason} ({name})"

@@ -12,7 +12,6 @@ import stat
 import sys
 from typing import Final
 
-from civsync.core.codes import Code
 from civsync.core.errors import SafetyError
 from civsync.disk.faults import UNSUPPORTED, shown
 
@@ -226,6 +225,8 @@ class Folder:
 
     def _same_disk(self, status: os.stat_result, path: str) -> int:
         if status.st_dev != self.device:
+            from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
             raise SafetyError(
                 Code.UNDECLARED_DISK,
                 f"{shown(path)} is on another disk, and nobody declared that",
@@ -253,6 +254,8 @@ def _write_is_marked(fd: int) -> bool:
 
 
 def _refusal(path: str, *, link: bool) -> SafetyError:
+    from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
     if link:
         return SafetyError(
             Code.SYMLINKED_DIRECTORY,

@@ -14,8 +14,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from civsync.core.disk import Known, Owned, Receipt, Stamp
 from civsync.core.errors import CivsyncError
@@ -31,6 +30,9 @@ from civsync.disk.beneath import Beneath
 from civsync.disk.root import CONTROL, RECEIPT
 from civsync.disk.state import known_roots
 from civsync.documents.receipt import read_receipt
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 T = TypeVar("T")
 
@@ -72,7 +74,7 @@ class KnownFiles:
     Nothing is kept open between two calls.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: "StrPath") -> None:
         self._state_dir = state_dir
         self._place = os.path.join(state_dir, _NAME)
 

@@ -11,10 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from civsync.core.codes import Code
 from civsync.core.errors import SafetyError
 from civsync.core.limits import MIB
 from civsync.disk.beneath import ANNEXES, OWN_FOLDER, ROOT_MARKER, Beneath
@@ -25,6 +23,10 @@ from civsync.disk.state import recall_root, remember_root
 from civsync.documents.record import RecordError, number_in, read_record, text_in, write_record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import StrPath
+
     from civsync.core.disk import Declared
     from civsync.disk.annex import Annex
 
@@ -45,7 +47,12 @@ class Root:
     """
 
     def __init__(
-        self, beneath: Beneath, state_dir: Path, root_id: str | None, *, accept_new: bool = False
+        self,
+        beneath: Beneath,
+        state_dir: "StrPath",
+        root_id: str | None,
+        *,
+        accept_new: bool = False,
     ) -> None:
         self.beneath = beneath
         self._state_dir = state_dir
@@ -54,8 +61,10 @@ class Root:
         self.remembered = True
 
     @property
-    def path(self) -> Path:
+    def path(self) -> "Path":
         """The real path."""
+        from pathlib import Path  # noqa: PLC0415 - a run with nothing to do needs none
+
         return Path(self.beneath.root)
 
     @property
@@ -92,9 +101,9 @@ class Root:
 
 
 def open_root(
-    path: Path,
+    path: "StrPath",
     *,
-    state_dir: Path,
+    state_dir: "StrPath",
     accept_new: bool = False,
     plain: bool = not HAS_DIR_FD,
     declared: Sequence["Declared"] = (),
@@ -143,6 +152,8 @@ def _refuse_files(root: str) -> None:
     except OSError as error:
         raise translate(error, "look at", root) from error
     if status is None or not stat.S_ISDIR(status.st_mode):
+        from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
         raise SafetyError(
             Code.ROOT_UNUSABLE,
             f"{shown(root)} is not a directory",
@@ -207,6 +218,8 @@ def _is_there(beneath: Beneath, name: str) -> bool:
 
 
 def _missing(root: str, message: str, *, hint: str = "") -> SafetyError:
+    from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
     return SafetyError(
         Code.ROOT_MARKER_MISSING,
         message,
@@ -217,6 +230,8 @@ def _missing(root: str, message: str, *, hint: str = "") -> SafetyError:
 
 
 def _damaged(message: str, hint: str = "") -> SafetyError:
+    from civsync.core.codes import Code  # noqa: PLC0415 - only what failed needs it
+
     return SafetyError(
         Code.STATE_DAMAGED,
         message,

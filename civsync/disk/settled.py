@@ -18,7 +18,7 @@ from typing import Final
 
 from civsync.core.errors import CivsyncError
 from civsync.disk.beneath import Beneath
-from civsync.disk.digest import sha256_of
+from civsync.disk.digest import blake3_of
 from civsync.disk.folder import is_link
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.slices import holds_for_all
@@ -38,7 +38,7 @@ def is_in_place(root: Root, settled: Settled) -> bool:
     if has_annexes(root):
         return False
     try:
-        return receipt_sha256_of(root) == settled.receipt_sha256 and is_unchanged(
+        return _receipt_blake3(root) == settled.receipt_blake3 and is_unchanged(
             root.beneath, settled.stamped
         )
     except (OSError, CivsyncError):
@@ -50,7 +50,7 @@ def has_annexes(root: Root) -> bool:
     return len(root.beneath.homes) > 1
 
 
-def receipt_sha256_of(root: Root) -> str | None:
+def _receipt_blake3(root: Root) -> str | None:
     """Return the digest of the receipt, None if notes say that it is not the last word.
 
     Raises OSError, SafetyError.
@@ -59,7 +59,7 @@ def receipt_sha256_of(root: Root) -> str | None:
         if folder.find(NOTES) is not None:
             return None
         with os.fdopen(folder.open(RECEIPT, os.O_RDONLY), "rb", buffering=0) as file:
-            return sha256_of(file)
+            return blake3_of(file)
 
 
 def is_unchanged(beneath: Beneath, stamped: Stamped) -> bool:

@@ -3,33 +3,36 @@
 Only a short cut: what cannot be noted costs the next run a look.
 """
 
-import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import CivsyncError
 from civsync.core.groups import Unselected
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.names import SafePath
-from civsync.disk.digest import sha256_of, text_stamp_of
+from civsync.disk.digest import open_text, sha256_of, text_stamp_of
 from civsync.disk.root import CONTROL, NOTES, RECEIPT, Root
 from civsync.disk.settled import has_annexes
 from civsync.disk.stamps import is_past
 from civsync.disk.state import remember_settled
 from civsync.documents.receipt import read_receipt
+from civsync.documents.record import digest_of
 from civsync.documents.settled import Settled, Stamped, TextStamp
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 
 def note_settled(
     root: Root,
-    lock: Path,
+    lock: "StrPath",
     selection: str,
     *,
     lock_sha256: str,
     receipt: Receipt,
     files: int,
     unselected: Unselected,
-    state_dir: Path,
+    state_dir: "StrPath",
 ) -> None:
     """Note that a plan for this selection of a lock, with pruning, had nothing to do.
 
@@ -52,7 +55,7 @@ def note_settled(
     settled = Settled(
         lock_sha256=lock_sha256,
         lock_stamp=_stamp_of(lock, lock_sha256),
-        receipt_sha256=hashlib.sha256(text).hexdigest(),
+        receipt_blake3=digest_of(text),
         selection=selection,
         files=files,
         unselected=unselected,
@@ -61,13 +64,13 @@ def note_settled(
     remember_settled(state_dir, root.beneath.root, settled)
 
 
-def _stamp_of(lock: Path, sha256: str) -> TextStamp | None:
+def _stamp_of(lock: "StrPath", sha256: str) -> TextStamp | None:
     """Return how the lock is known again unread, None if it was written only just now.
 
     It is read once more for that, because it may be another one than was followed.
     """
     try:
-        with lock.open("rb", buffering=0) as file:
+        with open_text(lock) as file:
             stamp = text_stamp_of(file)
             if stamp is None or not is_past(stamp.ctime_ns):
                 return None

@@ -5,24 +5,26 @@ costs the guard against unmounted disks and a few milliseconds, never a run.
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from civsync import __version__
 from civsync.core.limits import LOCK_BYTES, MIB
 from civsync.disk.faults import shown
 from civsync.documents.record import (
     RecordError,
+    digest_of,
     read_record,
     text_in,
     texts_in,
     write_record,
 )
 from civsync.documents.settled import Settled, read_settled, write_settled
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 T = TypeVar("T")
 
@@ -45,7 +47,7 @@ class Memo(NamedTuple):
     found it: another one may place files otherwise.
     """
 
-    manifest_sha256: str
+    manifest_blake3: str
     lock_sha256: str
     root: str
     named_roots: Mapping[str, str] = MappingProxyType({})
@@ -54,19 +56,19 @@ class Memo(NamedTuple):
     civsync: str = __version__
 
 
-def recall_root(state_dir: Path, root: str) -> str | None:
+def recall_root(state_dir: "StrPath", root: str) -> str | None:
     """Return the root id that was last seen at `root`, a real path; None if never."""
     record = _read(_place(state_dir, "roots", root), _read_root)
     return None if record is None else record.root_id
 
 
-def remember_root(state_dir: Path, root: str, root_id: str) -> bool:
+def remember_root(state_dir: "StrPath", root: str, root_id: str) -> bool:
     """Note that this marker belongs at `root`; tell whether that was possible."""
     record = {"path": shown(root), "root_id": root_id}
     return _write(_place(state_dir, "roots", root), lambda: write_record(record))
 
 
-def known_roots(state_dir: Path) -> list[RootRecord]:
+def known_roots(state_dir: "StrPath") -> list[RootRecord]:
     """Return the roots that were seen so far, in no order; they may be gone by now."""
     folder = os.path.join(state_dir, "roots")
     try:
@@ -77,16 +79,16 @@ def known_roots(state_dir: Path) -> list[RootRecord]:
     return [record for record in records if record is not None]
 
 
-def read_memo(state_dir: Path, manifest: Path) -> Memo | None:
+def read_memo(state_dir: "StrPath", manifest: "StrPath") -> Memo | None:
     """Return what this version of civsync noted for this manifest, if anything."""
     memo = _read(_place(state_dir, "memos", os.path.abspath(manifest)), _read_memo)
     return memo if memo is not None and memo.civsync == __version__ else None
 
 
-def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
+def write_memo(state_dir: "StrPath", manifest: "StrPath", memo: Memo) -> None:
     """Note `memo` for this manifest; a failure to is ignored."""
     record = {
-        "manifest_sha256": memo.manifest_sha256,
+        "manifest_blake3": memo.manifest_blake3,
         "lock_sha256": memo.lock_sha256,
         "root": memo.root,
         "named_roots": dict(memo.named_roots),
@@ -97,12 +99,12 @@ def write_memo(state_dir: Path, manifest: Path, memo: Memo) -> None:
     _write(_place(state_dir, "memos", os.path.abspath(manifest)), lambda: write_record(record))
 
 
-def recall_settled(state_dir: Path, root: str) -> Settled | None:
+def recall_settled(state_dir: "StrPath", root: str) -> Settled | None:
     """Return what was noted for the root at `root`, a real path, if anything."""
     return _read(_place(state_dir, "settled", root, "bin"), read_settled, cap=LOCK_BYTES)
 
 
-def remember_settled(state_dir: Path, root: str, settled: Settled) -> None:
+def remember_settled(state_dir: "StrPath", root: str, settled: Settled) -> None:
     """Note `settled` for this root, if that is not noted yet; a failure to is ignored."""
     if recall_settled(state_dir, root) != settled:
         _write(_place(state_dir, "settled", root, "bin"), lambda: write_settled(settled))
@@ -123,7 +125,7 @@ def _read_memo(data: bytes) -> Memo:
         raise RecordError("named_roots is no object")
     groups = record.get("default_groups", [])
     return Memo(
-        manifest_sha256=text_in(record, "manifest_sha256"),
+        manifest_blake3=text_in(record, "manifest_blake3"),
         lock_sha256=text_in(record, "lock_sha256"),
         root=text_in(record, "root"),
         named_roots={name: text_in(named, name) for name in named},
@@ -133,9 +135,9 @@ def _read_memo(data: bytes) -> Memo:
     )
 
 
-def _place(state_dir: Path, kind: str, path: str, suffix: str = "json") -> str:
+def _place(state_dir: "StrPath", kind: str, path: str, suffix: str = "json") -> str:
     # A file for each path: two runs on two roots then never write the same record.
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    name = digest_of(os.fsencode(path))[:32]
     return os.path.join(state_dir, kind, f"{name}.{suffix}")
 
 

@@ -1,10 +1,10 @@
 """The user's own `config.yaml`: a few texts, and some by name; read as strictly as a manifest."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.documents import nodes
 from civsync.documents.hints import did_you_mean
 from civsync.documents.nodes import Scalar
@@ -29,7 +29,7 @@ def read_config(
     keys, values that are no text.
     """
     read = parse_yaml(data, name=name)
-    problems = [problem._replace(code=Code.CONFIG_INVALID) for problem in read.problems]
+    problems = [replace(problem, code=Code.CONFIG_INVALID) for problem in read.problems]
     values: dict[str, str] = {}
     named: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}

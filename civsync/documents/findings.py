@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from civsync.core.codes import Code
-from civsync.core.errors import Place, Problem
+from civsync.core.problems import Place, Problem
 from civsync.documents.nodes import Node, Pair, Scalar, Sequence
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import MANIFEST_BYTES
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.documents.nodes import Mapping, Node, Scalar, Sequence
 from civsync.documents.yaml_text import parse_yaml
 

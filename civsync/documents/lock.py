@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.lock import (
     Lock,
@@ -22,6 +21,7 @@ from civsync.core.lock import (
     sort_key,
 )
 from civsync.core.names import SafePath
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 from civsync.documents.lock_checks import check_entries, is_plainly_sound, problem_in
 

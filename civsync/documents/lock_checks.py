@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import Place, Problem
 from civsync.core.limits import MAX_ID
 from civsync.core.lock import LockedEntry, LockedFile, RootedFile
 from civsync.core.names import (
@@ -18,6 +17,7 @@ from civsync.core.names import (
     collision_key,
     parse_path,
 )
+from civsync.core.problems import Place, Problem
 from civsync.core.roots import is_root_name
 
 MAX_SIZE: Final = 2**63 - 1

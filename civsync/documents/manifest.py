@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import INCLUDES
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.core.request import ById, Entry, Manifest, NamedRoot, Preference
 from civsync.core.roots import Roots
 from civsync.documents.entries import read_entry

@@ -10,11 +10,21 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from blake3 import blake3
+
 _SURROGATE: Final = "\\ud"
 
 
 class RecordError(ValueError):
     """The bytes are no record, or the values have no form as one."""
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """Return the BLAKE3 of `data` in lower-case hex: what is compared on this machine alone.
+
+    It is three times as fast as SHA-256, and OpenSSL takes longer to load than such a run to look.
+    """
+    return blake3(data).hexdigest()
 
 
 def read_record(data: bytes) -> Mapping[str, object]:

@@ -7,13 +7,13 @@ machine's), and begin with a digest of all the rest: a note that is cut off, or 
 differs, is none.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from civsync.core.groups import Unselected
 from civsync.documents.record import (
     RecordError,
+    digest_of,
     number_in,
     numbers_in,
     read_record,
@@ -22,7 +22,7 @@ from civsync.documents.record import (
     write_record,
 )
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BETWEEN_PATHS: Final = "\0"
 _BEFORE_FILES: Final = "\n"
 """No safe path holds either of the two."""
@@ -68,7 +68,7 @@ class Settled(NamedTuple):
 
     lock_sha256: str
     lock_stamp: TextStamp | None
-    receipt_sha256: str
+    receipt_blake3: str
     selection: str
     files: int
     unselected: Unselected
@@ -85,7 +85,7 @@ def write_settled(settled: Settled) -> bytes:
         "version": _VERSION,
         "lock_sha256": settled.lock_sha256,
         "lock_stamp": settled.lock_stamp or (),
-        "receipt_sha256": settled.receipt_sha256,
+        "receipt_blake3": settled.receipt_blake3,
         "selection": settled.selection,
         "files": settled.files,
         "unselected": unselected.files,
@@ -104,13 +104,13 @@ def write_settled(settled: Settled) -> bytes:
     except ValueError as error:
         raise RecordError(str(error)) from None
     rest = write_record(head, indent=None) + b"".join(rows)
-    return f"{hashlib.sha256(rest).hexdigest()}\n".encode() + rest
+    return f"{digest_of(rest)}\n".encode() + rest
 
 
 def read_settled(data: bytes) -> Settled:
     """Return the note in `data`. Raises RecordError for anything that is not a whole one."""
     rest = memoryview(data)[_DIGEST + 1 :]
-    if data[: _DIGEST + 1] != f"{hashlib.sha256(rest).hexdigest()}\n".encode():
+    if data[: _DIGEST + 1] != f"{digest_of(rest)}\n".encode():
         raise RecordError("the digest is another one")
     end = data.find(b"\n", _DIGEST + 1) + 1
     head = read_record(data[_DIGEST + 1 : end])
@@ -119,7 +119,7 @@ def read_settled(data: bytes) -> Settled:
     return Settled(
         lock_sha256=text_in(head, "lock_sha256"),
         lock_stamp=_lock_stamp(head),
-        receipt_sha256=text_in(head, "receipt_sha256"),
+        receipt_blake3=text_in(head, "receipt_blake3"),
         selection=text_in(head, "selection"),
         files=number_in(head, "files"),
         unselected=_unselected(head),

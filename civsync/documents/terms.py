@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from civsync.core.codes import Code
-from civsync.core.errors import Place
+from civsync.core.problems import Place
 from civsync.core.request import (
     Entry,
     FileSelector,

@@ -15,8 +15,8 @@ from typing import Final, NoReturn
 import yaml
 
 from civsync.core.codes import Code
-from civsync.core.errors import Place, Problem
 from civsync.core.limits import DOCUMENT_DEPTH, MANIFEST_BYTES
+from civsync.core.problems import Place, Problem
 from civsync.documents.core_schema import LongNumberError, plain_value
 from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value, key_path
 from civsync.documents.spans import Mark, Span, build_spans

@@ -13,10 +13,11 @@ from typing import TypeVar, assert_never
 import anyio
 from anyio.to_thread import run_sync
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Known, Owned, Receipt, Regular
 from civsync.core.errors import CivsyncError, DiskError, exit_of
 from civsync.core.events import Event, FileDone, FileFailed, Noted
+from civsync.core.exits import ExitCode
 from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS
 from civsync.core.names import SafePath, collision_key
 from civsync.core.plan import (

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from civsync import __version__
 from civsync.cli.main import COMMANDS, HABITS
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
+from civsync.core.exits import ExitCode
 from civsync.core.explanations import ABOUT
 from civsync.core.notes import NOTES, STATUSES
 from civsync.demo.served import Served, serve

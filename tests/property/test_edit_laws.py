@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civsync.core.errors import Place
+from civsync.core.problems import Place
 from civsync.core.request import ById, Entry, Latest, Manifest, Newest, VersionSpec
 from civsync.documents.manifest import read_manifest
 from civsync.documents.manifest_edit import (

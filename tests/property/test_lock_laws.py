@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civsync.core.errors import DocumentError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, Waiting
 from civsync.core.names import parse_path
+from civsync.core.problems import DocumentError
 from civsync.documents.lock import read_lock, write_lock
 from support.lock_values import digest, locks
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from civsync.core.errors import Place
+from civsync.core.problems import Place
 from civsync.core.request import Manifest
 from civsync.documents.manifest import read_manifest
 from civsync.documents.vocabulary import LICENSES, MODEL_TYPES, SORTS

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from civsync.cli.found_lock import find_lock
-from civsync.cli.settings import Project
+from civsync.cli.project import Project
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.lock import Lock, LockedEntry
 from civsync.core.questions import AskModels, AskModelsOfVersions

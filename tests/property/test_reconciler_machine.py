@@ -29,10 +29,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError, RegistryError, SafetyError
 from civsync.core.events import Event
+from civsync.core.exits import ExitCode
 from civsync.core.limits import PRUNE_FILES, PRUNE_SHARE
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.demo.faults import Answer, Cut, Excess, ExpireUrls, FlipBit, IgnoreRange, WrongRange

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from civsync.core.codes import ExitCode
+from civsync.core.exits import ExitCode
 from civsync.demo.faults import (
     Answer,
     Cut,

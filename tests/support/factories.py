@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from civsync.core.catalog import License, RemoteFile, RemoteModel, RemoteVersion, Scan
-from civsync.core.errors import Place
 from civsync.core.lock import Lock
+from civsync.core.problems import Place
 from civsync.core.questions import (
     AskModel,
     AskModels,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from civsync.core.errors import DocumentError, Problem
+from civsync.core.problems import DocumentError, Problem
 from civsync.core.request import Entry
 from civsync.documents.includes import IncludeError, Load
 from civsync.documents.manifest import read_manifest

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock, Waiting
 from civsync.core.request import Count, EarlyAccess, Entry, Policy, Preference, Request, Search
 from civsync.decide.admission import admission, bound_of, is_after, is_age, moment_of

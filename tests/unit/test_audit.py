@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from civsync.core.catalog import License, RemoteModel, RemoteVersion, Scan
-from civsync.core.codes import ExitCode
+from civsync.core.exits import ExitCode
 from civsync.core.limits import BATCH_IDS
 from civsync.core.lock import Lock, LockedFile
 from civsync.core.questions import AskModel, AskModels, AskVersion

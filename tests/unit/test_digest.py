@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from civsync.cli.documents import digest_at, digest_of, read_bytes
+from civsync.cli.texts import blake3_at, blake3_of_text, read_bytes
 from civsync.core.errors import UserError
 from civsync.core.limits import LOCK_BYTES
 from civsync.disk.digest import sha256_of
@@ -21,12 +21,12 @@ def test_a_digest_is_that_of_the_whole_file(tmp_path: Path, size: int) -> None:
     os.truncate(path, size)
     with path.open("rb", buffering=0) as file:
         assert sha256_of(file) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert digest_at(path) == digest_of(read_bytes(path))
+    assert blake3_at(path) == blake3_of_text(read_bytes(path))
 
 
-def test_what_is_not_there_has_the_digest_of_nothing(tmp_path: Path) -> None:
+def test_what_is_not_there_has_the_blake3_of_text_nothing(tmp_path: Path) -> None:
     path = tmp_path / "civsync.lock"
-    assert digest_at(path) == digest_of(read_bytes(path)) == ""
+    assert blake3_at(path) == blake3_of_text(read_bytes(path)) == ""
 
 
 @pytest.mark.parametrize("what", ["a directory", "a pipe", "too large"])
@@ -42,5 +42,5 @@ def test_what_is_no_document_is_refused_alike(tmp_path: Path, what: str) -> None
     with pytest.raises(UserError) as whole:
         read_bytes(path)
     with pytest.raises(UserError) as digest:
-        digest_at(path)
+        blake3_at(path)
     assert str(digest.value) == str(whole.value)

@@ -7,7 +7,7 @@ import pytest
 from civsync.disk.state import Memo, read_memo, recall_root, remember_root, write_memo
 
 MEMO = Memo(
-    manifest_sha256="a" * 64,
+    manifest_blake3="a" * 64,
     lock_sha256="b" * 64,
     root="/models",
     default_groups=("sd15", "video"),
@@ -47,7 +47,7 @@ def test_a_place_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_text_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
-    memo = Memo(manifest_sha256="", lock_sha256="", root="\udcff")
+    memo = Memo(manifest_blake3="", lock_sha256="", root="\udcff")
     write_memo(tmp_path, tmp_path / "civsync.yaml", memo)
     assert read_memo(tmp_path, tmp_path / "civsync.yaml") is None
 

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.control import (
     Cancel,
     Limit,
@@ -22,6 +22,7 @@ from civsync.core.control import (
 )
 from civsync.core.errors import RegistryError, WireError
 from civsync.core.events import FileDone
+from civsync.core.exits import ExitCode
 from civsync.core.limits import BATCH_WAIT_S, SPACE_MARGIN_BYTES, TRANSFER_ATTEMPTS
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import Fetch, Replace, Want

@@ -7,22 +7,21 @@ from pathlib import Path
 import pytest
 
 import civsync
-from civsync.core.codes import Code, ExitCode, Owner
+from civsync.core.codes import Code
 from civsync.core.errors import (
     CivsyncError,
     DiskError,
-    DocumentError,
     IntegrityError,
-    Place,
-    Problem,
     RegistryError,
     SafetyError,
     UserError,
     WireError,
     exit_of,
 )
+from civsync.core.exits import ExitCode, Owner
 from civsync.core.explanations import ABOUT
 from civsync.core.notes import NOTES, STATUSES
+from civsync.core.problems import DocumentError, Place, Problem
 
 CLASSES: dict[Owner, type[CivsyncError]] = {
     Owner.USER: UserError,

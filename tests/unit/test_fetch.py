@@ -6,9 +6,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, WireError
 from civsync.core.events import FileProgress, FileStarted, Paused
+from civsync.core.exits import ExitCode
 from civsync.core.limits import (
     FRESH_URLS,
     KIB,

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Absent, Known, Owned, Receipt, Regular, Sight
 from civsync.core.errors import SafetyError, UserError
+from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes, Selection, Unselected
 from civsync.core.lock import Lock, LockedEntry
 from civsync.core.names import SafePath, parse_path

@@ -2,9 +2,10 @@
 
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Inventory, Owned, Receipt, Regular
 from civsync.core.errors import SafetyError
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.core.plan import Plan
 from civsync.decide.guard import AllowPrune, check_prune

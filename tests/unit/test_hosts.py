@@ -10,9 +10,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, IntegrityError, WireError
 from civsync.core.events import Event, Paused
+from civsync.core.exits import ExitCode
 from civsync.core.limits import HOST_PATIENCE_S, TRANSFER_ATTEMPTS
 from civsync.core.wire import Head
 from civsync.decide.circuit import TRIP

@@ -1,13 +1,15 @@
 """A document is known again by its stamp or its digest, and by neither once it was written."""
 
+import contextlib
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from civsync.cli.documents import is_text_at
+from civsync.cli.texts import is_text_at
 from civsync.core.disk import Receipt
 from civsync.core.groups import Unselected
 from civsync.disk.digest import text_stamp_of
@@ -21,6 +23,7 @@ from civsync.documents.settled import Settled, TextStamp
 TEXT = b"a lock\n"
 SHA256 = hashlib.sha256(TEXT).hexdigest()
 ROUNDS = 20
+A_MINUTE = 60
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="no time of change here")
 
@@ -124,6 +127,20 @@ def test_of_a_lock_that_was_written_since_it_was_read_no_stamp_is_noted(lock: Pa
 def test_of_a_lock_that_is_gone_no_stamp_is_noted(lock: Path) -> None:
     lock.unlink()
     assert noted(lock, SHA256).lock_stamp is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_place_of_the_lock_holds_nothing_up(lock: Path) -> None:
+    lock.unlink()
+    os.mkfifo(lock)
+    with ThreadPoolExecutor() as pool:
+        noting = pool.submit(noted, lock, SHA256)
+        try:
+            assert noting.result(timeout=A_MINUTE).lock_stamp is None
+        finally:
+            with contextlib.suppress(OSError):
+                # Whoever waits for a writer would do so for ever.
+                os.close(os.open(lock, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_times_of_which_a_later_write_may_have_the_same_are_not_past() -> None:

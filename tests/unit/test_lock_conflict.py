@@ -3,7 +3,7 @@
 import pytest
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError
+from civsync.core.problems import DocumentError
 from civsync.documents.lock_conflict import Sides, split_conflict
 
 MERGE = """\

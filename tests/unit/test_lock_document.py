@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError
 from civsync.core.limits import MAX_ID
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import parse_path
+from civsync.core.problems import DocumentError
 from civsync.documents.lock import read_lock, write_lock
 from support.lock_values import digest, lock_of, locked_entry, locked_file
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath, parse_path
+from civsync.core.problems import DocumentError
 from civsync.core.request import Manifest, NamedRoot
 from civsync.core.roots import is_root_name
 from civsync.decide.place import place

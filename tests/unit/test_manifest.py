@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem
 from civsync.core.limits import MAX_ID
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.core.request import (
     ById,
     Entry,

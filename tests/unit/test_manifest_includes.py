@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError
 from civsync.core.limits import INCLUDES
+from civsync.core.problems import DocumentError
 from civsync.core.request import Policy, Preference
 from civsync.core.roots import Roots
 from civsync.documents.includes import NOT_INCLUDED, IncludeError, include_path

@@ -23,8 +23,9 @@ from civsync.cli.output import (
 )
 from civsync.cli.plan_text import plan_lines, plan_sum
 from civsync.core.codes import Code
-from civsync.core.errors import DocumentError, Place, Problem, SafetyError, UserError
+from civsync.core.errors import SafetyError, UserError
 from civsync.core.plan import Plan
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.decide.plan import make_plan
 from support.lock_values import lock_at, receipt_of
 

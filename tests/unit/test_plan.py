@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import (
     Absent,
     Inventory,
@@ -16,6 +16,7 @@ from civsync.core.disk import (
     Regular,
     Sight,
 )
+from civsync.core.exits import ExitCode
 from civsync.core.names import SafePath, parse_path
 from civsync.core.plan import (
     Blocked,

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from civsync.core.catalog import License, RemoteModel, Scan
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock, LockedEntry
 from civsync.core.request import Entry, FileSelector, Policy, Preference
 from civsync.decide.policy import Breach, breaches

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, WireError
+from civsync.core.exits import ExitCode
 from civsync.core.wire import Head, HttpAnswer, SignedUrl
 from civsync.decide.origins import api_origin
 from civsync.decide.redirects import Hop

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from civsync.core.catalog import RemoteFile, RemoteModel, Scan
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError
+from civsync.core.exits import ExitCode
 from civsync.core.limits import BATCH_IDS
 from civsync.core.lock import Lock, LockedEntry
 from civsync.core.questions import (

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import anyio
 import pytest
 
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Receipt
 from civsync.core.errors import CivsyncError, DiskError, RegistryError, WireError
 from civsync.core.events import FileDone, Noted
+from civsync.core.exits import ExitCode
 from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.wire import SignedUrl

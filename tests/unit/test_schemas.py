@@ -21,10 +21,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import (
     CivsyncError,
     DiskError,
-    DocumentError,
     IntegrityError,
-    Place,
-    Problem,
     RegistryError,
     SafetyError,
     UserError,
@@ -60,6 +57,7 @@ from civsync.core.plan import (
     Satisfied,
     Want,
 )
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.decide.differences import changes_between
 from civsync.documents.lock import write_lock
 from civsync.documents.schema_files import schema_names, schema_text

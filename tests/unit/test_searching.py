@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from civsync.core.catalog import RemoteModel
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
+from civsync.core.exits import ExitCode
 from civsync.core.limits import EMPTY_PAGES, PAGE_MODELS, SEARCH_MODELS, SEARCH_PAGES
 from civsync.core.lock import Lock
 from civsync.core.questions import AskModels, AskPage, Models, Page, Question, QuestionAnswer

@@ -9,9 +9,9 @@ import pytest
 from civsync.cli.goal import Goal
 from civsync.cli.options import Context
 from civsync.cli.output import OutputChoice
+from civsync.cli.project import Project
 from civsync.cli.roots import Located
 from civsync.cli.serving import serve
-from civsync.cli.settings import Project
 from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
 from civsync.core.lock import Lock

@@ -7,20 +7,20 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from civsync.cli.project import Project, find_project
 from civsync.cli.settings import (
     DEFAULT_API_URL,
-    Project,
     Settings,
     config_dir,
     find_api_url,
-    find_project,
     find_root,
     in_ci,
     state_dir,
     user_config,
 )
 from civsync.core.codes import Code
-from civsync.core.errors import CivsyncError, DocumentError, SafetyError, UserError
+from civsync.core.errors import CivsyncError, SafetyError, UserError
+from civsync.core.problems import DocumentError
 
 
 @pytest.fixture(autouse=True)
@@ -105,11 +105,11 @@ def test_a_folder_given_as_the_manifest_means_the_manifest_in_it() -> None:
 
 
 def test_flag_beats_config_beats_manifest(home: Path) -> None:
-    project = project_in(Path.cwd())
-    assert find_root(Settings(), project, "models") == Path.cwd() / "models"
+    here = Path.cwd()
+    assert find_root(Settings(), here, "models") == str(here / "models")
     (home / "config.yaml").write_text("root: /data/models\n")
-    assert find_root(Settings(), project, "models") == Path("/data/models")
-    assert find_root(Settings(roots=("here",)), project, "models") == Path("here")
+    assert find_root(Settings(), here, "models") == "/data/models"
+    assert find_root(Settings(roots=("here",)), here, "models") == "here"
 
 
 def test_a_root_in_the_config_may_begin_at_home(
@@ -118,15 +118,15 @@ def test_a_root_in_the_config_may_begin_at_home(
     monkeypatch.setenv("HOME", "/home/somebody")
     (home / "config.yaml").write_text("root: ~/models\n")
     if os.name == "posix":
-        found = find_root(Settings(), project_in(Path.cwd()), "models")
-        assert found == Path("/home/somebody/models")
+        found = find_root(Settings(), Path.cwd(), "models")
+        assert found == "/home/somebody/models"
 
 
 @pytest.mark.parametrize("root", ["models", "./models", "~nobody-of-that-name/x"])
 def test_a_root_in_the_config_that_depends_on_the_folder_is_refused(home: Path, root: str) -> None:
     (home / "config.yaml").write_text(f"root: {root}\n")
     with pytest.raises(UserError, match="not a whole path") as caught:
-        find_root(Settings(), project_in(Path.cwd()), "models")
+        find_root(Settings(), Path.cwd(), "models")
     assert caught.value.subject == str(home / "config.yaml")
 
 
@@ -134,9 +134,9 @@ def test_a_link_does_not_lead_the_root_of_a_manifest_out_of_its_folder(tmp_path:
     (tmp_path / "elsewhere").mkdir()
     Path("models").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SafetyError) as caught:
-        find_root(Settings(), project_in(Path.cwd()), "models")
+        find_root(Settings(), Path.cwd(), "models")
     assert caught.value.code is Code.ROOT_UNUSABLE
-    assert find_root(Settings(roots=("models",)), project_in(Path.cwd()), "x") == Path("models")
+    assert find_root(Settings(roots=("models",)), Path.cwd(), "x") == "models"
 
 
 # --- the API origin -----------------------------------------------------------------------
@@ -259,5 +259,5 @@ def test_the_short_way_to_a_folder_leads_where_platformdirs_does(
             monkeypatch.delenv(variable, raising=False)
         else:
             monkeypatch.setenv(variable, named)
-    assert config_dir() == platformdirs.user_config_path("civsync", appauthor=False)
-    assert state_dir() == platformdirs.user_state_path("civsync", appauthor=False)
+    assert Path(config_dir()) == platformdirs.user_config_path("civsync", appauthor=False)
+    assert Path(state_dir()) == platformdirs.user_state_path("civsync", appauthor=False)

@@ -18,7 +18,7 @@ STAMPED = Stamped(
 NOTE = Settled(
     lock_sha256="a" * 64,
     lock_stamp=TextStamp(device=1, inode=2**64 - 1, size=0, mtime_ns=-1, ctime_ns=2**62),
-    receipt_sha256="b" * 64,
+    receipt_blake3="b" * 64,
     selection="+sd15",
     files=3,
     unselected=Unselected(files=2, groups=("video",), ungrouped=True),
@@ -62,7 +62,7 @@ def test_a_note_that_is_cut_or_goes_on_is_none() -> None:
         for stamps in (-1, 0, 3, 5, 2**40, 2**70)
     ]
     + [
-        pytest.param(b'"version": 2', b'"version": 3', id="a newer version"),
+        pytest.param(b'"version": 3', b'"version": 4', id="a newer version"),
         pytest.param(b'"files": 3', b'"files": "3"', id="a count that is text"),
         pytest.param(b"[1, 18446744073709551615, 0", b"[1, 0", id="half a stamp"),
         pytest.param(b"[1, 18446744073709551615, 0", b"[1, 1, false", id="no stamp"),

@@ -18,8 +18,9 @@ from civsync.cli.output import count_text, error_document, show
 from civsync.cli.recording import Recording
 from civsync.cli.roots import place_for_parts
 from civsync.cli.wishes import Wish, Wording, wishes_of
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
 from civsync.decide.differences import changes_between

@@ -9,8 +9,8 @@ import click
 from civsync.cli.documents import load_lock, load_manifest
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, show
-from civsync.cli.settings import find_project
-from civsync.core.codes import ExitCode
+from civsync.cli.project import find_project
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.decide.findings import Finding, Severity, exit_of_findings
 

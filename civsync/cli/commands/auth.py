@@ -11,8 +11,9 @@ from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.progress import choose_display
 from civsync.cli.settings import find_api_url
 from civsync.cli.wiring import open_source
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import RegistryError, UserError
+from civsync.core.exits import ExitCode
 from civsync.core.secrets import Token
 
 

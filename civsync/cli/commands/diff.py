@@ -5,14 +5,16 @@ from pathlib import Path
 
 import click
 
-from civsync.cli.documents import lock_missing, read_bytes
+from civsync.cli.documents import lock_missing
 from civsync.cli.git import lock_at_revision
 from civsync.cli.lock_markdown import markdown_lines
 from civsync.cli.lock_text import change_lines, change_sum, diff_document
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.cli.settings import Project, find_project
-from civsync.core.codes import Code, ExitCode
+from civsync.cli.project import Project, find_project
+from civsync.cli.texts import read_bytes
+from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.decide.differences import changes_between
 from civsync.documents.lock import read_lock

@@ -4,9 +4,10 @@ import click
 
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output
-from civsync.core.codes import About, Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.errors import UserError
-from civsync.core.explanations import ABOUT
+from civsync.core.exits import ExitCode
+from civsync.core.explanations import ABOUT, About
 from civsync.core.notes import NOTES, STATUSES
 from civsync.documents.hints import nearest
 

@@ -9,7 +9,8 @@ import click
 from civsync.cli.documents import load_lock
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
-from civsync.cli.settings import Project, find_api_url, find_project
+from civsync.cli.project import Project, find_project
+from civsync.cli.settings import find_api_url
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import Lock

@@ -8,14 +8,16 @@ from typing import Final
 
 import click
 
-from civsync.cli.documents import read_bytes
 from civsync.cli.editing import Opened, edited, open_documents, store
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
+from civsync.cli.texts import read_bytes
 from civsync.cli.wishes import Wish, Wording, wishes_of, with_files_of
-from civsync.core.codes import Code, ExitCode
-from civsync.core.errors import DocumentError, Place, Problem, UserError
+from civsync.core.codes import Code
+from civsync.core.errors import UserError
+from civsync.core.exits import ExitCode
 from civsync.core.limits import MANIFEST_BYTES
+from civsync.core.problems import DocumentError, Place, Problem
 from civsync.decide.by_hash import Whereabouts, find_by_hash
 from civsync.documents.imports import Named, holds_comfy_lock, read_comfy_lock, read_links
 from civsync.documents.links import LinkError, parse_target

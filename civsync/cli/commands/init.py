@@ -106,7 +106,7 @@ def _write_new(context: Context, links: tuple[str, ...], layout: str, *, force: 
     from civsync.documents.manifest import read_manifest
 
     settings, output = context.settings, context.output
-    path = settings.manifest or Path(MANIFEST)
+    path = Path(settings.manifest or MANIFEST)
     if path.is_dir():
         path = path / MANIFEST
     text = manifest_text(layout, links)

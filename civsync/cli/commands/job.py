@@ -10,8 +10,8 @@ from civsync.cli.job_client import Job, Jobs, ask, find_jobs
 from civsync.cli.job_text import rate_text, run_document, run_lines
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
+from civsync.cli.project import find_project
 from civsync.cli.roots import locate, roots_in_manifest
-from civsync.cli.settings import find_project
 from civsync.core.codes import Code
 from civsync.core.control import Cancel, Limit, Order, Pause, Prioritize, Resume
 from civsync.core.errors import UserError

@@ -8,8 +8,8 @@ import click
 from civsync.cli.documents import load_lock, load_manifest
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import Output, count_text, show, size_text
+from civsync.cli.project import Project, find_project
 from civsync.cli.roots import Located, locate
-from civsync.cli.settings import Project, find_project
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, UserError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, RootedFile

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from civsync.cli.documents import load_manifest, lock_missing, read_bytes
+from civsync.cli.documents import load_manifest, lock_missing
 from civsync.cli.entry_names import entries_named
 from civsync.cli.found_lock import find_lock, tell_clashes
 from civsync.cli.lock_text import change_lines, dropped_roots_text
@@ -20,11 +20,13 @@ from civsync.cli.locking import (
 )
 from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, show, size_text
+from civsync.cli.project import Project, find_project
 from civsync.cli.recording import Recording
 from civsync.cli.roots import place_for_parts
-from civsync.cli.settings import Project, find_project
-from civsync.core.codes import Code, ExitCode
+from civsync.cli.texts import read_bytes
+from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
 from civsync.decide.differences import changes_between

@@ -7,9 +7,9 @@ import click
 from civsync.cli.documents import load_lock, load_manifest
 from civsync.cli.entry_names import entries_named
 from civsync.cli.options import Context, common_options, pass_context
-from civsync.cli.settings import find_project
-from civsync.core.codes import ExitCode
+from civsync.cli.project import find_project
 from civsync.core.errors import exit_of
+from civsync.core.exits import ExitCode
 
 
 @click.command()

@@ -15,7 +15,7 @@ from civsync.cli.entry_names import entry_named
 from civsync.cli.locking import Locking, bring_up_to_date, find_stale, tell_changes
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.output import count_text, show
-from civsync.core.codes import ExitCode
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.core.request import Manifest
 from civsync.decide.differences import changes_between

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 import click
 
-from civsync.cli.documents import parse_lock, read_bytes
+from civsync.cli.documents import parse_lock
 from civsync.cli.options import Context, common_options, pass_context, wait_option
 from civsync.cli.output import count_text, error_document, show, size_text
+from civsync.cli.project import Project, find_project
 from civsync.cli.roots import locate_only
-from civsync.cli.settings import Project, find_project
+from civsync.cli.texts import read_bytes
 from civsync.cli.trash_names import Placed, target_of, trashed_named
 from civsync.cli.trash_text import trash_lines, trashed_document
 from civsync.cli.turns import in_turn
 from civsync.cli.wiring import Disk, open_disk
-from civsync.core.codes import Code, ExitCode
+from civsync.core.codes import Code
 from civsync.core.disk import Trashed
 from civsync.core.errors import CivsyncError, UserError, exit_of
+from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
 from civsync.decide.plan import wanted_files
 from civsync.documents.ages import parse_age
