@@ -9,21 +9,17 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import assert_never
 
 import anyio
+from anyio.abc import SocketStream
 
 from civsync.cli.job_folder import HAS_SOCKETS, place_for
-from civsync.cli.job_server import Respond, listening, serve
+from civsync.cli.job_server import Converse, listening, serve
 from civsync.cli.keys import Keys, interrupt, watch_keys
 from civsync.cli.options import Context
 from civsync.cli.output import Output, show
 from civsync.cli.progress import Display
-from civsync.core.control import Cancel, Limit, Pause, Prioritize, Resume, TransferView
-from civsync.core.jobs import Answer, Declined, Download, Look, Obeyed, Request, RunningSync, Seen
-from civsync.core.lock import LockedFile
 from civsync.core.plan import Plan
-from civsync.disk.faults import shown
 from civsync.disk.root import Root
 from civsync.ports import Control
 
@@ -52,7 +48,7 @@ async def open_controls(
             _tell(context.output, "no folder for its socket is this user's alone")
         async with anyio.create_task_group() as group:
             if listener is not None:
-                group.start_soon(serve, listener, _responder(context, root, control, plan))
+                group.start_soon(serve, listener, _conversation(context, root, control, plan))
             _start_keys(context, display, control, group)
             try:
                 yield
@@ -82,53 +78,14 @@ def _start_keys(
         group.start_soon(watch_keys, terminal, keys)
 
 
-def _responder(context: Context, root: Root, control: Control, plan: Plan) -> Respond:
-    """Return what answers requests: with how far the run is, or what an order changed."""
-    files = {action.want.path: action.want.file for action in plan.fetches}
+def _conversation(context: Context, root: Root, control: Control, plan: Plan) -> Converse:
     started = int(time.time())
 
-    def respond(request: Request) -> Answer:
-        match request:
-            case Look():
-                return Seen(run=look())
-            case Prioritize(paths=paths) if not paths <= files.keys():
-                return Declined(reason="this sync does not download all of these")
-            case Pause(paths=paths) | Resume(paths=paths) | Cancel(paths=paths) if (
-                paths is not None and not paths <= files.keys()
-            ):
-                return Declined(reason="this sync does not download all of these")
-            case Pause() | Resume() | Cancel() | Prioritize() | Limit():
-                return Obeyed(changed=control.obey(request))
-            case _:
-                assert_never(request)
+    async def converse(stream: SocketStream) -> None:
+        # Loaded by the first who speaks: most syncs are never spoken to.
+        from civsync.cli.job_desk import Desk
 
-    def look() -> RunningSync:
-        view = control.view()
-        return RunningSync(
-            root=shown(str(root.path)),
-            pid=os.getpid(),
-            started=started,
-            command=f"civsync {context.command}".rstrip(),
-            received=view.received,
-            limit_rate=view.limit_rate,
-            downloads=tuple(
-                _download(each, files[each.path]) for each in view.transfers if each.path in files
-            ),
-        )
+        command = f"civsync {context.command}".rstrip()
+        await Desk(root, control, plan, command=command, started=started).converse(stream)
 
-    return respond
-
-
-def _download(view: TransferView, file: LockedFile) -> Download:
-    return Download(
-        path=view.path,
-        entry=view.entry,
-        model=file.model,
-        model_id=file.model_id,
-        version_id=file.version_id,
-        size=view.size,
-        held=view.held,
-        stage=view.stage,
-        priority=view.priority,
-        connections=view.connections,
-    )
+    return converse

@@ -1,35 +1,25 @@
 """Let other processes of this user speak to the sync that runs in this one.
 
-A conversation is requests and answers, a line each. Nobody who connects can hold the sync
-up: lines, waits and the number of conversations are bounded, and whatever is no request gets
-an answer that says so.
+Nobody who connects can hold it up: the number of conversations is bounded, and a peer that
+goes away, or is somebody else, ends its own alone.
 """
 
 import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from civsync.cli.job_folder import is_this_user
-from civsync.core.jobs import Answer, Declined, Request
-from civsync.core.limits import (
-    JOB_ACCEPT_PAUSE_S,
-    JOB_BACKLOG,
-    JOB_CONNECTIONS,
-    JOB_IDLE_S,
-    JOB_REQUEST_BYTES,
-)
-from civsync.documents.job_messages import MessageError, read_request, write_answer
+from civsync.core.limits import JOB_ACCEPT_PAUSE_S, JOB_BACKLOG, JOB_CONNECTIONS
 
-Respond = Callable[[Request], Answer]
-"""Called in the event loop; must not block or raise."""
+Converse = Callable[[SocketStream], Awaitable[None]]
+"""Speaks with one peer until either has enough."""
 
 
 @asynccontextmanager
@@ -57,8 +47,8 @@ async def listening(place: Path) -> AsyncIterator[SocketListener]:
             await listener.aclose()
 
 
-async def serve(listener: SocketListener, respond: Respond) -> None:
-    """Answer whoever connects, until cancelled."""
+async def serve(listener: SocketListener, converse: Converse) -> None:
+    """Let this user's processes converse, until cancelled."""
     slots = anyio.Semaphore(JOB_CONNECTIONS)
     async with anyio.create_task_group() as conversations:
         while True:
@@ -69,10 +59,10 @@ async def serve(listener: SocketListener, respond: Respond) -> None:
                 slots.release()
                 await anyio.sleep(JOB_ACCEPT_PAUSE_S)
                 continue
-            conversations.start_soon(_converse, stream, respond, slots)
+            conversations.start_soon(_admit, stream, converse, slots)
 
 
-async def _converse(stream: SocketStream, respond: Respond, slots: anyio.Semaphore) -> None:
+async def _admit(stream: SocketStream, converse: Converse, slots: anyio.Semaphore) -> None:
     try:
         # A peer that goes away in the middle is nothing to speak of.
         with contextlib.suppress(
@@ -81,33 +71,9 @@ async def _converse(stream: SocketStream, respond: Respond, slots: anyio.Semapho
             async with stream:
                 peer = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's
                 if is_this_user(peer):
-                    lines = BufferedByteReceiveStream(stream)
-                    while await _exchange(lines, stream, respond):
-                        pass
+                    await converse(stream)
     finally:
         slots.release()
-
-
-async def _exchange(
-    lines: BufferedByteReceiveStream, stream: SocketStream, respond: Respond
-) -> bool:
-    """Answer one line; tell whether another may follow."""
-    with anyio.move_on_after(JOB_IDLE_S):
-        try:
-            line = await lines.receive_until(b"\n", JOB_REQUEST_BYTES)
-        except anyio.DelimiterNotFound:
-            await stream.send(write_answer(Declined(reason="the line is too long")))
-            return False
-        await stream.send(_answer(line, respond))
-        return True
-    return False
-
-
-def _answer(line: bytes, respond: Respond) -> bytes:
-    try:
-        return write_answer(respond(read_request(line)))
-    except MessageError as error:
-        return write_answer(Declined(reason=str(error)))
 
 
 def _is_alive(place: Path) -> bool:

@@ -33,6 +33,8 @@ def _nothing() -> bool:
 
 @dataclass(slots=True)
 class _Host:
+    """What is known of one host; `open_since` is a time of the clock, None while it answers."""
+
     failures: int = 0
     open_since: float | None = None
     probing: bool = False

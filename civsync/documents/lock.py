@@ -43,6 +43,8 @@ _NOWHERE: Final = SafePath("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
+    """A lock for one root, as decoded."""
+
     schema: str
     schema_version: int
     entries: tuple[LockedEntry, ...]
@@ -65,11 +67,15 @@ class _Record(LockedFile):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RecordedEntry(LockedEntry):
+    """An entry of which each file may have a path in each root."""
+
     files: tuple[_Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RecordedDocument:
+    """A lock for several roots, as decoded."""
+
     schema: str
     schema_version: int
     entries: tuple[_RecordedEntry, ...]
@@ -97,6 +103,8 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
+    """What is read first, whatever else a text holds."""
+
     schema: str = ""
     schema_version: int = 0
 

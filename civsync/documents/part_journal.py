@@ -44,6 +44,8 @@ class PartNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slot:
+    """A slot as decoded; ranges are pairs of first byte and end."""
+
     number: int
     size: int
     boot: str

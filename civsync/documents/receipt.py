@@ -51,6 +51,8 @@ Note = Intended | Placed | Released
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
+    """What is read first, whatever else a text holds."""
+
     schema: str = ""
     schema_version: int = 0
 
@@ -68,6 +70,8 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
+    """A note as decoded: `owned` where something was placed or is to be, else `path`."""
+
     note: Literal["intend", "placed", "released"]
     owned: Owned | None = None
     path: str = ""
