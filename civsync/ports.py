@@ -7,7 +7,6 @@ CivsyncError (or a cancellation).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from civsync.core.control import Order, RunView
@@ -17,6 +16,7 @@ from civsync.core.events import Event
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.ranges import Ranges
+from civsync.core.values import dataclass
 from civsync.core.wire import Head, HttpAnswer, HttpRequest, SignedUrl
 
 if TYPE_CHECKING:

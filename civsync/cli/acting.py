@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +37,7 @@ from civsync.core.exits import ExitCode
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
 from civsync.core.plan import Plan
+from civsync.core.values import dataclass
 from civsync.decide.groups import Chosen
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance

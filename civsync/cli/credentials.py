@@ -10,7 +10,6 @@ import shlex
 import stat
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from civsync.cli.settings import config_dir, user_config
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.secrets import Token
+from civsync.core.values import dataclass
 
 VARIABLES: Final = KEY_VARIABLES
 COMMAND_VARIABLE: Final = "CIVSYNC_TOKEN_COMMAND"

@@ -1,7 +1,6 @@
 """Work out a manifest and a lock that hold for a folder as it is. Nothing is written here."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from civsync.cli.locking import Locking, bring_up_to_date
 from civsync.cli.options import Context
@@ -15,6 +14,7 @@ from civsync.core.limits import MANIFEST_BYTES
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import Keep, Protected, Release, Retire, Satisfied
+from civsync.core.values import dataclass
 from civsync.decide.arrange import Arrangement, Described, arrange
 from civsync.decide.identify import Fate, Found, Left, Match
 from civsync.documents.layout_tables import ROOT_OF

@@ -9,7 +9,6 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,6 +23,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import SafetyError, UserError
 from civsync.core.lock import Lock
 from civsync.core.request import Entry, Manifest
+from civsync.core.values import dataclass
 from civsync.disk.beneath import Beneath
 from civsync.disk.durable import staged, write_whole
 from civsync.disk.faults import faults_of

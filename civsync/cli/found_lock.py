@@ -4,7 +4,6 @@ Runs that only follow the lock read it as it is, and refuse what is no lock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from civsync.cli.output import Output, show
 from civsync.cli.project import Project
@@ -12,6 +11,7 @@ from civsync.core.codes import Code
 from civsync.core.lock import Lock
 from civsync.core.problems import DocumentError, Place, Problem
 from civsync.core.request import Entry, Manifest
+from civsync.core.values import dataclass
 from civsync.decide.unite import unite
 from civsync.documents.lock import read_lock, write_lock
 from civsync.documents.lock_conflict import TAKE_ONE_SIDE, Sides, split_conflict

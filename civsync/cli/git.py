@@ -6,13 +6,13 @@ prompt, no filter or program that a repository names gets to run.
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.limits import LOCK_BYTES
+from civsync.core.values import dataclass
 
 SECONDS: Final = 60
 """Git answers from its own disk; longer than this it waits for something."""

@@ -8,7 +8,7 @@ manifest and lock were found to agree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from civsync.core.groups import GroupWishes
 from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import Lock
 from civsync.core.roots import Roots
+from civsync.core.values import dataclass
 from civsync.disk.state import Memo, read_memo, write_memo
 from civsync.documents.hints import listed
 

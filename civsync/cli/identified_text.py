@@ -3,10 +3,10 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from civsync.cli.output import Output, count_text, show, size_text
+from civsync.core.values import dataclass
 from civsync.decide.arrange import Arrangement
 from civsync.decide.identify import Fate, Left, Match
 from civsync.decide.kinds import is_pickle

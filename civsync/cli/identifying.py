@@ -8,7 +8,7 @@ folder is downloaded, moved or owned.
 import contextlib
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -25,6 +25,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, SafetyError, UserError
 from civsync.core.problems import DocumentError
 from civsync.core.roots import DEFAULT_ROOT
+from civsync.core.values import dataclass
 from civsync.decide.identify import Fate, Identified, Left, identify, is_model_name
 from civsync.decide.plan import recognize
 from civsync.disk.beneath import Beneath

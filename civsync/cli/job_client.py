@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from civsync.cli.job_folder import HAS_SOCKETS, is_this_user, places
@@ -11,6 +11,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.jobs import Answer, Declined, Look, Request, RunningSync, Seen
 from civsync.core.limits import JOB_ANSWER_BYTES, JOB_ANSWER_S, KIB
+from civsync.core.values import dataclass
 from civsync.documents.job_messages import MessageError, read_answer, write_request
 
 

@@ -5,7 +5,6 @@ files is rendered again offline.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from civsync.core.errors import CivsyncError, UserError, exit_of
 from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock, LockedFile
 from civsync.core.request import Entry, Manifest
+from civsync.core.values import dataclass
 from civsync.decide.differences import changes_between
 from civsync.decide.place import place
 from civsync.decide.stale import Stale, needs_network, staleness

@@ -1,9 +1,9 @@
 """A manifest and its lock, found."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from civsync.cli.settings import Settings, find_documents
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

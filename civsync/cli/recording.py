@@ -5,13 +5,13 @@ of locking that needs a root.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from civsync.cli.options import Context
 from civsync.core.limits import DEFAULT_JOBS
 from civsync.core.lock import LockedEntry
+from civsync.core.values import dataclass
 
 if TYPE_CHECKING:
     from civsync.engine.unverified import Recorded

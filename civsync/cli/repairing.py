@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import anyio
 from anyio.to_thread import run_sync
@@ -18,6 +18,7 @@ from civsync.core.disk import Receipt, Regular
 from civsync.core.errors import CivsyncError, IntegrityError
 from civsync.core.names import SafePath
 from civsync.core.plan import Plan
+from civsync.core.values import dataclass
 from civsync.decide.mending import Mend, mending_plan
 from civsync.disk.lockfile import hold_root
 from civsync.engine.mending import Cleared, clear

@@ -6,7 +6,6 @@ variable or the user's config. Nothing is opened or made here.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from civsync.cli.texts import read_bytes
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, SafetyError, UserError
 from civsync.core.roots import Roots, is_root_name
+from civsync.core.values import dataclass
 from civsync.documents.hints import did_you_mean, listed
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """The disks that a root lies on, each with what a plan asks of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from civsync.cli.wiring import Disk
 from civsync.core.names import SafePath
 from civsync.core.plan import Action, Fetch, Move, Plan, Replace, Retire
+from civsync.core.values import dataclass
 from civsync.disk.parts import DiskParts
 from civsync.disk.trash_can import DiskTrashCan
 

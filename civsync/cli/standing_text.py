@@ -1,10 +1,10 @@
 """How entries stand against upstream, as a table for people and as data for scripts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 from civsync.cli.output import Output, count_text, error_document, show
+from civsync.core.values import dataclass
 from civsync.decide.standing import Reason, Standing, VersionFacts, Why
 
 _HEAD: Final = ("MODEL", "LOCKED", "UPGRADE", "NEWEST")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from civsync.core.exits import ExitCode
 from civsync.core.groups import GroupWishes, Selection
 from civsync.core.link_mode import LinkMode
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.decide.groups import Chosen, choose
 from civsync.decide.guard import AllowPrune, check_prune
 from civsync.decide.plan import Allowance

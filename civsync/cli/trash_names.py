@@ -1,7 +1,6 @@
 """Which file in trash a word on the command line means, and where it shall go."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from civsync.cli.output import show
@@ -10,6 +9,7 @@ from civsync.core.codes import Code
 from civsync.core.disk import Trashed
 from civsync.core.errors import UserError
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.values import dataclass
 from civsync.documents.hints import did_you_mean
 
 

@@ -1,7 +1,7 @@
 """What `civsync verify` finds, as errors and as text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.cli.groups import unselected_text
 from civsync.cli.output import (
@@ -20,6 +20,7 @@ from civsync.core.groups import Unselected
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import Blocked, Want
+from civsync.core.values import dataclass
 from civsync.decide.mending import Mend, mendable
 from civsync.decide.plan import wanted_files
 from civsync.engine.world import World

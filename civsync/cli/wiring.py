@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from civsync.core.errors import CivsyncError
 from civsync.core.limits import DEFAULT_CONNECTIONS, MIN_SPEED
 from civsync.core.link_mode import LinkMode
 from civsync.core.plan import Plan
+from civsync.core.values import dataclass
 from civsync.disk.ledger import DiskLedger
 from civsync.disk.lockfile import hold_root
 from civsync.disk.parts import DiskParts

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.cli.output import Output
@@ -10,6 +9,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.problems import DocumentError
 from civsync.core.request import ById, Entry, FileSelector
+from civsync.core.values import dataclass
 from civsync.documents.links import LinkError, parse_target
 from civsync.documents.manifest import read_manifest
 from civsync.documents.manifest_edit import Item

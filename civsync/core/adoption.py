@@ -1,11 +1,10 @@
 """What becomes of files that may be taken over, as values."""
 
-from dataclasses import dataclass
-
 from civsync.core.disk import Stamp
 from civsync.core.errors import CivsyncError
 from civsync.core.names import SafePath
 from civsync.core.plan import Want
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

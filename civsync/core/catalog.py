@@ -6,9 +6,11 @@ be hostile); numbers and hashes are checked. Statistics, pictures and URLs are l
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
+
+from civsync.core.values import dataclass
 
 RATINGS: Final = ("PG", "PG13", "R", "X", "XXX", "Blocked")
 """Names of the bits of `nsfwLevel`, least mature first.

@@ -1,9 +1,9 @@
 """What a running sync shows of itself, and the orders that it takes, as values."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 class Stage(StrEnum):

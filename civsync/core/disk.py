@@ -1,9 +1,10 @@
 """What is on disk and what civsync owns there, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """What the engine tells while it works. Only the command line turns events into text."""
 
-from dataclasses import dataclass
-
 from civsync.core.errors import CivsyncError
 from civsync.core.names import SafePath
 from civsync.core.plan import Plan
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

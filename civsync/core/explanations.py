@@ -4,12 +4,12 @@ A table and nothing else; `civsync explain` prints it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.exits import ExitCode, Owner
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

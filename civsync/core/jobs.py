@@ -1,9 +1,8 @@
 """A running sync as another process sees it, and what the two say to each other, as values."""
 
-from dataclasses import dataclass
-
 from civsync.core.control import Order, Stage
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """How bytes that are on this machine already may get into a root, as values."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from civsync.core.disk import Stamp
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 class LinkMode(StrEnum):

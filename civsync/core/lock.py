@@ -5,12 +5,13 @@ that the same inputs give the same lock everywhere.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from operator import attrgetter
 from typing import Final
 
 from civsync.core.limits import MAX_ID
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Actions that turn what is on disk into what the lock says, as values."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.core.disk import Owned, Stamp
 from civsync.core.errors import CivsyncError
 from civsync.core.groups import Unselected
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

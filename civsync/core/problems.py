@@ -1,10 +1,10 @@
 """What is wrong with a document, each thing with its place: the errors of one that was read."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,10 @@ order. "Not found" is an answer; a failure to get an answer is an exception of t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from civsync.core.catalog import RemoteModel
 from civsync.core.request import Search
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

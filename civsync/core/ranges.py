@@ -2,7 +2,8 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ where they go; an edit to the second never needs the network.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from civsync.core.problems import Place
 from civsync.core.roots import Roots
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

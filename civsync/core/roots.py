@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from civsync.core.values import dataclass
 
 DEFAULT_ROOT: Final = "models"
 """The folder, beside the manifest, that is kept in step where nobody names one."""

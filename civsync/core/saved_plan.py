@@ -5,12 +5,13 @@ It orders nothing. Whoever applies it plans anew and compares; what differs is n
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from civsync.core.disk import Stamp
 from civsync.core.groups import Selection
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 Kind = Literal["fetch", "replace", "move", "retire", "release", "protected", "blocked"]
 """What an action does, as `--json` names it. What is in place is no action of a saved plan."""

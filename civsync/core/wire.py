@@ -1,7 +1,9 @@
 """Requests and replies as values; no socket here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

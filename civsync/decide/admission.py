@@ -6,7 +6,7 @@ because a bound that lets the unknown through is none.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from civsync.core.catalog import RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, UserError
 from civsync.core.request import EarlyAccess, Request
+from civsync.core.values import dataclass
 
 _AGE: Final = re.compile(r"(\d+) (hour|day|week)s?")
 _UNKNOWN: Final = "a date that Civitai does not say"

@@ -5,7 +5,6 @@ name never makes a file a locked one. Each wanted path is given to one file at m
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from shlex import quote
 
 from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
@@ -14,6 +13,7 @@ from civsync.core.disk import Absent, Inventory, Linked, Obstacle, Receipt, Regu
 from civsync.core.errors import SafetyError
 from civsync.core.names import SafePath, collision_key
 from civsync.core.plan import Want
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

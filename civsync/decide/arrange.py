@@ -6,12 +6,12 @@ said, never moved.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.names import collision_key, safe_name, split_suffix
 from civsync.core.request import Layout, Placement
+from civsync.core.values import dataclass
 from civsync.decide.identify import Fate, Left, Match
 from civsync.decide.kinds import is_pickle
 from civsync.decide.place import directory_template

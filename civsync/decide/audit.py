@@ -5,13 +5,14 @@ version shows neither license nor creator) is taken from the lock.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from civsync.core.catalog import RATINGS, RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.problems import Place
 from civsync.core.request import ById, EarlyAccess, Entry, Request
+from civsync.core.values import dataclass
 from civsync.decide.admission import admission
 from civsync.decide.findings import Finding, Rule, Severity
 from civsync.decide.kinds import is_pickle

@@ -4,7 +4,7 @@ It is tried as the resolver would try it, with the doors open for what only wait
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, IntegrityError
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.request import ById, Entry
+from civsync.core.values import dataclass
 from civsync.decide.admission import Admission, admission
 from civsync.decide.case import Case, make_case, narrow
 from civsync.decide.lookup import Catalog

@@ -5,10 +5,10 @@ they first were.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from civsync.core.questions import AskOwners, Owners
 from civsync.core.request import ById, Request
+from civsync.core.values import dataclass
 from civsync.decide.lookup import Asking, Catalog, Target, look_up
 
 

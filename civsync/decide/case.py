@@ -1,13 +1,14 @@
 """What is known of one entry before and after Civitai was asked, and which versions will do."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.request import All, ById, Count, Entry, Request
+from civsync.core.values import dataclass
 from civsync.core.wording import SEARCH_FACTS, describe_request
 from civsync.decide.admission import Admission
 from civsync.decide.lookup import Catalog, Target

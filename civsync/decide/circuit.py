@@ -8,12 +8,12 @@ run. No clock is read here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, HostDeadError, WireError
 from civsync.core.limits import HOST_PATIENCE_S
+from civsync.core.values import dataclass
 from civsync.decide.retry import spell_seconds
 
 TRIP: Final = 6

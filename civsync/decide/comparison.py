@@ -4,12 +4,11 @@ Two differences come out of three states: what somebody changed by hand since, a
 next sync would change.
 """
 
-from dataclasses import dataclass
-
 from civsync.core.disk import Absent, Inventory, Owned, Receipt, Regular, Sight
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Action, Keep, Plan, Protected, Release, Retire, Satisfied
+from civsync.core.values import dataclass
 
 DELETED = "deleted"
 MODIFIED = "modified"

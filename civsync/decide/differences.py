@@ -5,7 +5,6 @@ Nothing is asked and nothing is shown; a fact that differs is told as the two te
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import Final
 
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 
 class Kind(StrEnum):

@@ -1,7 +1,6 @@
 """What an audit finds, as values: rules, how grave a breach of each is, and its exit status."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +9,7 @@ from civsync.core.errors import united_exit
 from civsync.core.exits import ExitCode
 from civsync.core.lock import LockedFile
 from civsync.core.problems import Place
+from civsync.core.values import dataclass
 
 
 class Severity(StrEnum):

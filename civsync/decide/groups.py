@@ -6,7 +6,7 @@ replaced or retired; those that are not there are not missed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from civsync.core.codes import Code
@@ -15,6 +15,7 @@ from civsync.core.errors import UserError
 from civsync.core.groups import Selection, Unselected
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.documents.hints import did_you_mean, listed
 
 

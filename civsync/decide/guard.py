@@ -4,13 +4,12 @@ An emptied manifest, a filter that matches nothing, or a registry that answers "
 all look like an order to delete a library; zero is suspicious.
 """
 
-from dataclasses import dataclass
-
 from civsync.core.codes import Code
 from civsync.core.disk import Receipt
 from civsync.core.errors import SafetyError
 from civsync.core.limits import PRUNE_FILES, PRUNE_SHARE
 from civsync.core.plan import Plan, Release
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

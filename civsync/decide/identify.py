@@ -5,7 +5,6 @@ same bytes. Whether a file may be locked is not judged here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +12,7 @@ from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.names import SafePath, safe_name
 from civsync.core.questions import AskOwners, Owners
 from civsync.core.request import ById, Request
+from civsync.core.values import dataclass
 from civsync.decide.kinds import PICKLE_EXTENSIONS, extension, known_as
 from civsync.decide.lookup import Asking, Catalog, Target, look_up
 

@@ -5,7 +5,7 @@ believes that it is not there. Which version is meant in the end is not decided 
 """
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -20,6 +20,7 @@ from civsync.core.questions import (
     QuestionAnswer,
 )
 from civsync.core.request import ById, Request
+from civsync.core.values import dataclass
 from civsync.decide.versions import ranked_versions
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)

@@ -5,7 +5,6 @@ content. One byte changed in either of them, and the file is left alone.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.disk import Absent, Inventory, Receipt, Regular, Sight, Stamp
@@ -13,6 +12,7 @@ from civsync.core.errors import CivsyncError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import Blocked, Fetch, Move, Plan, Want
+from civsync.core.values import dataclass
 from civsync.decide.groups import LeftOut
 from civsync.decide.plan import make_plan
 

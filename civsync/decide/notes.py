@@ -1,6 +1,6 @@
 """What a decision wants a person to know although nothing failed."""
 
-from dataclasses import dataclass
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

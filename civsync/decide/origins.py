@@ -6,12 +6,12 @@ for one is wrong for every other. Addresses are only read here, never looked up.
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
+from civsync.core.values import dataclass
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 

@@ -4,12 +4,13 @@ An outcome is a value: a failure of one entry is no failure of the others.
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, UserError
 from civsync.core.lock import LockedEntry, LockedFile, Waiting
+from civsync.core.values import dataclass
 from civsync.decide.case import Case, versions_for
 from civsync.decide.lookup import Catalog
 from civsync.decide.notes import Note

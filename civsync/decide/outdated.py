@@ -5,13 +5,14 @@ every entry to be upgraded, and its result is compared with the lock. Nothing is
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
 from civsync.core.errors import CivsyncError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
 from civsync.core.request import All, ById, ByName, Count, Entry, Latest, Request
+from civsync.core.values import dataclass
 from civsync.decide.admission import admission
 from civsync.decide.bars import Bars, make_bars, reason_of
 from civsync.decide.case import make_case

@@ -6,10 +6,10 @@ it (civitai/civitai: src/server/services/file.service.ts).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from civsync.core.catalog import RemoteVersion
 from civsync.core.questions import AskOwners, Owners
+from civsync.core.values import dataclass
 from civsync.decide.lookup import Asking
 
 

@@ -4,11 +4,11 @@ Pieces are dealt in the order of the file, so that its hash follows closely behi
 is measured, asked for or written here, and no time is read. Not for several threads at once.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.limits import MIB, PIECE_MAX_BYTES, PIECE_MIN_BYTES, SEGMENTED_BYTES
 from civsync.core.ranges import Ranges
+from civsync.core.values import dataclass
 
 _PIECE_S: Final = 2.0
 """Seconds that one connection is busy with one piece: the pause of a round trip between two

@@ -7,7 +7,7 @@ given.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, assert_never
 
 from civsync.core.codes import Code
@@ -38,6 +38,7 @@ from civsync.core.plan import (
     Satisfied,
     Want,
 )
+from civsync.core.values import dataclass
 from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.leftovers import Leftovers, content_of
 

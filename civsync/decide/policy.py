@@ -3,13 +3,12 @@
 Which file is the right one was decided before; here it is only allowed or refused.
 """
 
-from dataclasses import dataclass
-
 from civsync.core.catalog import RATINGS, RemoteFile, RemoteModel, RemoteVersion, Scan
 from civsync.core.codes import Code
 from civsync.core.errors import RegistryError, UserError
 from civsync.core.lock import LockedFile
 from civsync.core.request import Policy, Request
+from civsync.core.values import dataclass
 from civsync.decide.select import describe_file
 
 

@@ -6,10 +6,10 @@ did not make the run faster by GAIN is taken back. Time and bytes are passed in.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.limits import MIB
+from civsync.core.values import dataclass
 
 GAIN: Final = 1.15
 """A trial must make the run faster by this factor; smaller gains are noise. Measured: twice the

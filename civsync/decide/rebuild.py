@@ -5,11 +5,12 @@ what remains of a receipt may have been changed by anybody.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.disk import Absent, Inventory, Known, Owned, Receipt, Regular, Stamp
 from civsync.core.names import SafePath
 from civsync.core.plan import Want
+from civsync.core.values import dataclass
 
 Contents = Mapping[SafePath, tuple[str, str, Stamp]]
 """SHA-256, BLAKE3 and stamp of what was just read, by path."""

@@ -5,7 +5,7 @@ renames a model must not move files that nobody asked to move.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
@@ -13,6 +13,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.names import SafePath, safe_name
+from civsync.core.values import dataclass
 from civsync.decide.kinds import extension
 from civsync.decide.policy import Remark
 

@@ -5,12 +5,12 @@ page, plain http, another port, or an address inside somebody's network is refus
 before a byte is asked for there.
 """
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import RegistryError, WireError
+from civsync.core.values import dataclass
 from civsync.core.wire import SignedUrl
 from civsync.decide.origins import DEFAULT_PORTS, Origin, is_private, read_origin, subject_of
 

@@ -9,12 +9,12 @@ src/server/services/file.service.ts, src/server/utils/endpoint-helpers.ts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, RegistryError, Scalar, WireError
 from civsync.core.limits import ANSWER_BYTES, ERROR_BODY_BYTES
+from civsync.core.values import dataclass
 from civsync.core.wire import HttpAnswer, SignedUrl
 from civsync.decide.origins import Origin
 from civsync.decide.redirects import Hop, bad_redirect, login_needed, read_location

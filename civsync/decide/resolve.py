@@ -7,12 +7,13 @@ newer version unless `upgrade` says so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from civsync.core.errors import CivsyncError
 from civsync.core.lock import Lock, LockedEntry, LockedFile, sort_key
 from civsync.core.request import Entry
+from civsync.core.values import dataclass
 from civsync.decide.admission import admission
 from civsync.decide.case import Case, make_case
 from civsync.decide.lookup import Asking, Catalog, look_up

@@ -6,13 +6,13 @@ a machine whose clock is ten years off waits as long as any other.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, WireError
 from civsync.core.limits import API_ATTEMPTS, BACKOFF_CAP_S, BACKOFF_FIRST_S, RETRY_AFTER_CAP_S
+from civsync.core.values import dataclass
 
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?\Z")
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"

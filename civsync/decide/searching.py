@@ -6,12 +6,13 @@ and how many are wanted is decided here, so that Civitai's own filters need not 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.core.catalog import RemoteModel
 from civsync.core.limits import EMPTY_PAGES, PAGE_MODELS, SEARCH_PAGES
 from civsync.core.questions import AskPage, Page
 from civsync.core.request import Search
+from civsync.core.values import dataclass
 from civsync.decide.lookup import Asking, Catalog
 
 

@@ -7,13 +7,14 @@ judges scans or hashes; `civsync.decide.policy` does that for what was chosen.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 
 from civsync.core.catalog import RemoteFile, RemoteModel, RemoteVersion
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.request import FileSelector, Preference, Request
+from civsync.core.values import dataclass
 from civsync.decide.kinds import PICKLE, is_weights, known_as, main_files, type_rank
 
 LISTED: Final = 20

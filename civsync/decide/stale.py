@@ -4,11 +4,11 @@ A new version upstream makes no lock stale: Civitai is not asked, and not though
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from civsync.core.lock import Lock, LockedEntry, LockedFile
 from civsync.core.request import Entry, Manifest
+from civsync.core.values import dataclass
 from civsync.decide.place import place
 from civsync.decide.satisfy import Difference, differing_keys, shortfalls
 

@@ -4,7 +4,7 @@ Nothing is asked or decided here; `outdated` makes these values, the command lin
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import StrEnum
 
 from civsync.core.catalog import RemoteModel, RemoteVersion
@@ -12,6 +12,7 @@ from civsync.core.errors import CivsyncError
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.names import SafePath
 from civsync.core.request import Entry
+from civsync.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,12 @@ file must hash to is not judged here: a reply that passes may still carry wrong 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import IntegrityError, WireError
+from civsync.core.values import dataclass
 from civsync.core.wire import Head
 from civsync.decide.origins import subject_of
 from civsync.decide.redirects import check_redirect

@@ -8,10 +8,11 @@ Entries look alike, and git may take one for another that was changed: a side th
 entry twice, or one with the files of another model.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.lock import Lock, LockedEntry, model_in_key, sort_key
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 
 _NOWHERE = SafePath("")
 

@@ -7,9 +7,10 @@ misbehaviour out.
 
 import random
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from civsync.core.values import dataclass
 from civsync.demo.messages import Request
 
 

@@ -10,9 +10,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from email.utils import formatdate
 
+from civsync.core.values import dataclass
 from civsync.demo.delivery import Conversation, Hangup, hang_up
 from civsync.demo.messages import Reply, Request, parse_head, text_reply
 from civsync.demo.registry import Registry

@@ -7,11 +7,12 @@ No socket is touched.
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from civsync.core.values import dataclass
 from civsync.demo.bodies import EMPTY, Body, BytesBody
 
 Headers = list[tuple[str, str]]

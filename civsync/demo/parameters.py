@@ -5,9 +5,9 @@ alone switches others on (civitai/civitai: src/server/schema/model.schema.ts).
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from civsync.core.values import dataclass
 from civsync.demo import values
 from civsync.demo.messages import Request
 from civsync.demo.registry import Registry, iso

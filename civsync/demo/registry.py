@@ -8,9 +8,10 @@ in `rules`, how it looks in JSON is in `shapes`.
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
+from civsync.core.values import dataclass
 from civsync.demo.artifacts import safetensors
 from civsync.demo.bodies import Body, as_body
 from civsync.demo.faults import FaultBook

@@ -6,8 +6,7 @@ on each endpoint: a batch is the strictest, a single version the most lenient
 model-versions/[id].ts).
 """
 
-from dataclasses import dataclass
-
+from civsync.core.values import dataclass
 from civsync.demo.registry import File, Model, Registry, Version
 
 # A part of the real list; on these a mature version hides itself

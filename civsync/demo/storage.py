@@ -10,10 +10,10 @@ import itertools
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
+from civsync.core.values import dataclass
 from civsync.demo.messages import Reply, Request, text_reply
 from civsync.demo.registry import File, Registry
 

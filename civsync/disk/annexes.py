@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from civsync.core.codes import Code
 from civsync.core.disk import Declared
 from civsync.core.errors import SafetyError
 from civsync.core.limits import MIB
+from civsync.core.values import dataclass
 from civsync.disk.annex import Annex, unusable
 from civsync.disk.beneath import ANNEXES, OWN_FOLDER, ROOT_MARKER, Beneath
 from civsync.disk.durable import place_new, prove_writable, write_whole

@@ -11,12 +11,12 @@ import itertools
 import os
 import re
 import stat
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import DiskError, SafetyError
+from civsync.core.values import dataclass
 from civsync.disk.copying import copy_bytes
 from civsync.disk.faults import shown
 from civsync.disk.flock import try_lock

@@ -12,12 +12,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.disk import Digests, Stamp
 from civsync.core.errors import CivsyncError
 from civsync.core.link_mode import KnownFile, LinkMode
+from civsync.core.values import dataclass
 from civsync.disk.beneath import Beneath
 from civsync.disk.claims import lock_part, new_claim, part_name
 from civsync.disk.copying import copy_bytes, reflink

@@ -7,11 +7,12 @@ although its name is that of a model is told, so that nobody has to guess.
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from civsync.core.errors import CivsyncError, SafetyError
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.values import dataclass
 from civsync.disk.beneath import Beneath
 from civsync.disk.faults import shown, translate
 from civsync.disk.folder import Folder, is_link

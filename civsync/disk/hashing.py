@@ -13,13 +13,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import blake3
 
 from civsync.core.disk import Digests
 from civsync.core.limits import CHUNK_BYTES, MIB, PIECES_KEPT
+from civsync.core.values import dataclass
 
 _BIG_FILE_BYTES: Final = 64 * MIB
 """A file that was read once is not left in the page cache, from this size on and in such steps."""

@@ -10,13 +10,13 @@ import errno
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from civsync.core.codes import Code
 from civsync.core.disk import Owned, Receipt, Regular
 from civsync.core.errors import DiskError, SafetyError
 from civsync.core.limits import LOCK_BYTES
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.disk.durable import write_all, write_whole
 from civsync.disk.faults import NO_LINKS, faults_of, translate
 from civsync.disk.folder import Folder

@@ -10,13 +10,13 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import DiskError
 from civsync.core.limits import KIB
+from civsync.core.values import dataclass
 from civsync.disk.durable import write_all
 from civsync.disk.faults import faults_of, shown
 from civsync.disk.flock import try_lock

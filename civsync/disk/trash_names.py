@@ -6,8 +6,9 @@ SHA-256 (or `unhashed`), Unix seconds, a token that is its id, `retired`.
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from civsync.core.values import dataclass
 
 UNHASHED: Final = "unhashed"
 """Stands for the SHA-256 of a file that nobody has hashed."""

@@ -1,10 +1,11 @@
 """The user's own `config.yaml`: a few texts, and some by name; read as strictly as a manifest."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.codes import Code
 from civsync.core.problems import DocumentError, Place, Problem
+from civsync.core.values import dataclass
 from civsync.documents import nodes
 from civsync.documents.hints import did_you_mean
 from civsync.documents.nodes import Scalar

@@ -6,12 +6,12 @@ Source: Comfy-Org/comfy-cli: README.md, "format of comfy-lock.yaml".
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.limits import MANIFEST_BYTES
 from civsync.core.problems import DocumentError, Place, Problem
+from civsync.core.values import dataclass
 from civsync.documents.nodes import Mapping, Node, Scalar, Sequence
 from civsync.documents.yaml_text import parse_yaml
 

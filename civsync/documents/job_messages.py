@@ -9,7 +9,6 @@ which is no part of what is read here. Nothing is opened or sent here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar, assert_never
 
 from civsync.core.control import Cancel, Limit, Pause, Prioritize, Resume
@@ -25,6 +24,7 @@ from civsync.core.jobs import (
 )
 from civsync.core.limits import JOB_ANSWER_BYTES, JOB_REASON_CHARS, JOB_REQUEST_BYTES, MAX_PRIORITY
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode
 
 T = TypeVar("T")

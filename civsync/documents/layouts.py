@@ -5,10 +5,11 @@ are read. No file is placed here.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from civsync.core.request import Layout
+from civsync.core.values import dataclass
 from civsync.documents.hints import did_you_mean, listed
 from civsync.documents.layout_tables import (
     DEFAULT_DIRECTORY,

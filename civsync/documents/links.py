@@ -8,12 +8,12 @@ src/pages/api/download/models/[modelVersionId].ts, src/shared/utils/air.ts.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.limits import MAX_ID
+from civsync.core.values import dataclass
 from civsync.documents.vocabulary import FORMATS, UnknownWordError
 
 HOSTS: Final = ("civitai.com", "civitai.red", "civitai.green")

@@ -6,7 +6,7 @@ files that some disk would take for one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Final
 
 from civsync.core.codes import Code
@@ -22,6 +22,7 @@ from civsync.core.lock import (
 )
 from civsync.core.names import SafePath
 from civsync.core.problems import DocumentError, Place, Problem
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 from civsync.documents.lock_checks import check_entries, is_plainly_sound, problem_in
 

@@ -7,12 +7,12 @@ side is a lock has to be seen by reading it.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.problems import DocumentError, Place, Problem
+from civsync.core.values import dataclass
 
 _MARKER: Final = re.compile(rb"(?P<run><{7,}|\|{7,}|={7,}|>{7,})(?: [^\r\n]*)?\r?\n?\Z")
 """A whole line that is a marker (git's Documentation/gitattributes, "conflict-marker-size")."""

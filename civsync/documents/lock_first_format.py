@@ -5,10 +5,11 @@ What comes out is as unchecked as the text was.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.core.lock import LockedEntry, LockedFile
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import decode
 
 

@@ -6,7 +6,7 @@ directory outside its own folder, a host, a token or a command.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from civsync.core.codes import Code
@@ -14,6 +14,7 @@ from civsync.core.limits import INCLUDES
 from civsync.core.problems import DocumentError, Place, Problem
 from civsync.core.request import ById, Entry, Manifest, NamedRoot, Preference
 from civsync.core.roots import Roots
+from civsync.core.values import dataclass
 from civsync.documents.entries import read_entry
 from civsync.documents.findings import Findings, text_of, texts_of
 from civsync.documents.hints import did_you_mean

@@ -7,9 +7,9 @@ error says what to write by hand. What the values mean is not known here.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from civsync.core.values import dataclass
 from civsync.documents import block_edits, flow_edits
 from civsync.documents.nodes import Mapping as MappingNode
 from civsync.documents.nodes import Node, Refused, Scalar

@@ -1,7 +1,8 @@
 """A document as nodes that know their line and column (1-based); no text is read here."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from civsync.core.values import dataclass
 
 Value = str | int | float | bool | None
 

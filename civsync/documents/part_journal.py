@@ -8,11 +8,11 @@ flushed before.
 """
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.limits import KIB
 from civsync.core.ranges import Ranges
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode
 
 SLOT_BYTES: Final = 4 * KIB

@@ -7,13 +7,13 @@ bad record damages the whole, because a half-believed receipt loses ownership si
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, assert_never
 
 from civsync.core.codes import Code
 from civsync.core.disk import Known, Owned, Receipt
 from civsync.core.errors import SafetyError
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 
 SCHEMA: Final = "civsync.receipt"

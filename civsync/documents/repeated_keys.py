@@ -5,9 +5,9 @@ another. The text has to be JSON; that is not looked at again.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import decode
 from civsync.documents.json_text import JsonTextError, bounded_json
 

@@ -7,7 +7,6 @@ the totals that people look at are those of the actions below them.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
@@ -15,6 +14,7 @@ from civsync.core.errors import UserError
 from civsync.core.groups import Selection
 from civsync.core.names import SafePath, UnsafePathError, parse_path
 from civsync.core.saved_plan import SavedPlan, Step, Terms
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 
 SCHEMA: Final = "civsync.plan"

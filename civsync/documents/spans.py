@@ -5,8 +5,9 @@ look. Indexes count characters from the start of the text that was parsed.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from civsync.core.values import dataclass
 
 Kind = Literal["scalar", "sequence", "mapping"]
 

@@ -9,7 +9,6 @@ or hide a file. There is no other syntax: no conversions, no formats, no attribu
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Generic, Literal, NoReturn, TypeVar, cast, overload
 
 from civsync.core.limits import NAME_BYTES, PATH_BYTES, PATH_DEPTH
@@ -21,6 +20,7 @@ from civsync.core.names import (
     parse_path,
     safe_name,
 )
+from civsync.core.values import dataclass
 from civsync.documents.hints import did_you_mean, listed
 
 FIELDS: Final = (

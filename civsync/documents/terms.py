@@ -5,7 +5,7 @@ read elsewhere.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from civsync.core.codes import Code
 from civsync.core.problems import Place
@@ -19,6 +19,7 @@ from civsync.core.request import (
     Search,
     VersionSpec,
 )
+from civsync.core.values import dataclass
 from civsync.core.wording import entry_key
 from civsync.documents.cutoffs import CUTOFF_HINT, CutoffError, spell_cutoff
 from civsync.documents.findings import Findings, flag_of, integer_of, text_of, texts_of

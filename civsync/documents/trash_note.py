@@ -4,10 +4,9 @@ A note is input like any other: it says at which path a file may come back. One 
 fit its file, or whose path is none that civsync makes, is not believed at all.
 """
 
-from dataclasses import dataclass
-
 from civsync.core.limits import TRASH_REASON_CHARS
 from civsync.core.names import SafePath, UnsafePathError, parse_path
+from civsync.core.values import dataclass
 from civsync.documents.json_codec import CodecError, decode, encode, pretty
 
 

@@ -8,10 +8,11 @@ Source: civitai/civitai: prisma/schema.prisma (ModelType), src/server/common/con
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final
 
+from civsync.core.values import dataclass
 from civsync.documents.hints import nearest
 from civsync.documents.layout_tables import FILE_TYPE_PLACED_AS, PRESETS
 

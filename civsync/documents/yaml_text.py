@@ -9,7 +9,6 @@ in a RecursionError.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import yaml
@@ -17,6 +16,7 @@ import yaml
 from civsync.core.codes import Code
 from civsync.core.limits import DOCUMENT_DEPTH, MANIFEST_BYTES
 from civsync.core.problems import Place, Problem
+from civsync.core.values import dataclass
 from civsync.documents.core_schema import LongNumberError, plain_value
 from civsync.documents.nodes import Mapping, Node, Pair, Refused, Scalar, Sequence, Value, key_path
 from civsync.documents.spans import Mark, Span, build_spans

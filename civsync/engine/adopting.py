@@ -5,7 +5,7 @@ where it is, and stops no other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from civsync.core.adoption import Bring, Fate, Leave, Ours, Take
 from civsync.core.codes import Code
@@ -13,6 +13,7 @@ from civsync.core.disk import Inventory, Known, Owned, Receipt, Regular, Sight, 
 from civsync.core.errors import CivsyncError, DiskError, SafetyError
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.decide.adopt import Search, decide_adoption, targets_to_read, worth_reading
 from civsync.decide.plan import recognize, wanted_files
 from civsync.engine.world import hash_files

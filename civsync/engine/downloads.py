@@ -9,7 +9,7 @@ import itertools
 import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, assert_never
 
 import anyio
@@ -30,6 +30,7 @@ from civsync.core.errors import CivsyncError, UserError
 from civsync.core.events import Event, FileProgress, FileStarted, Noted
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
+from civsync.core.values import dataclass
 from civsync.engine.lanes import Follow, Lane
 from civsync.engine.lines import Lines
 from civsync.ports import Reporter

@@ -6,7 +6,6 @@ hash and format, note the intent, publish, note that it is placed.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from civsync.core.limits import BATCH_WAIT_S, ERRAND_BYTES, TINY_BYTES
 from civsync.core.lock import LockedFile
 from civsync.core.names import SafePath
 from civsync.core.plan import Fetch, Replace
+from civsync.core.values import dataclass
 from civsync.decide.disposition import bare_name
 from civsync.decide.pieces import PieceTuning
 from civsync.engine.coming import Coming

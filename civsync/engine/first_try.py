@@ -4,12 +4,12 @@ What goes as it usually does ends here. Everything else is a try that failed, wi
 receiver goes on in the event loop.
 """
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from civsync.core.errors import WireError
 from civsync.core.limits import REDIRECTS
 from civsync.core.lock import LockedFile
+from civsync.core.values import dataclass
 from civsync.core.wire import SignedUrl
 from civsync.decide.pieces import Lease
 from civsync.decide.transfer import Drop, Follow

@@ -5,11 +5,12 @@ are missing.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.decide.mending import Mend
 from civsync.ports import Quarantine, Reporter
 

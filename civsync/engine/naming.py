@@ -6,7 +6,7 @@ other. Files that are named together share all of these but their own.
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.codes import Code
 from civsync.core.disk import Digests, Owned, Stamp
@@ -18,6 +18,7 @@ from civsync.core.limits import (
     BATCH_WAIT_S,
 )
 from civsync.core.plan import Fetch, Replace
+from civsync.core.values import dataclass
 from civsync.engine.hold import Hold
 from civsync.ports import Clock, Ledger, Part, Publication, Store
 

@@ -1,13 +1,13 @@
 """What receiving needs of the world but for the disk, and what it says of a file to all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.events import FileProgress
 from civsync.core.lock import LockedFile
+from civsync.core.values import dataclass
 from civsync.ports import Clock, Reporter, Source, Transport
 
 PROGRESS_EVERY_S: Final = 0.1

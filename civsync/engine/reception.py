@@ -5,13 +5,14 @@ Runs in the transport's worker thread. Whether to ask again is not decided here.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.limits import WORTH_ASKING_BYTES
 from civsync.core.lock import LockedFile
+from civsync.core.values import dataclass
 from civsync.core.wire import Head
 from civsync.decide.disposition import served_name
 from civsync.decide.pieces import Lease, Pieces, PieceTuning

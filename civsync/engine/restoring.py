@@ -6,13 +6,14 @@ leaves it alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from civsync.core.codes import Code
 from civsync.core.disk import Receipt, Stamp, Trashed
 from civsync.core.errors import CivsyncError, DiskError, IntegrityError, SafetyError
 from civsync.core.names import SafePath
 from civsync.core.plan import Want
+from civsync.core.values import dataclass
 from civsync.ports import Ledger, TrashCan
 
 

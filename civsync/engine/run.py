@@ -7,7 +7,7 @@ and only if nothing failed before, so that an interrupted upgrade keeps the old 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar, assert_never
 
 import anyio
@@ -32,6 +32,7 @@ from civsync.core.plan import (
     Retire,
     Satisfied,
 )
+from civsync.core.values import dataclass
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
 from civsync.engine.downloads import Downloads, Work

@@ -4,8 +4,6 @@ Room is made of what waits in trash alone, and only where the user said so: the 
 first, as much as it takes, and nothing goes that would not be enough.
 """
 
-from dataclasses import dataclass
-
 from civsync.core.codes import Code
 from civsync.core.disk import Trashed
 from civsync.core.errors import DiskError
@@ -13,6 +11,7 @@ from civsync.core.events import Noted
 from civsync.core.limits import SPACE_MARGIN_BYTES
 from civsync.core.lock import Lock
 from civsync.core.plan import Plan
+from civsync.core.values import dataclass
 from civsync.decide.spare import enough_of, spare_trash
 from civsync.ports import Parts, Reporter, TrashCan
 

@@ -6,7 +6,6 @@ file is only ever gone on from under the strong ETag that it began with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import anyio
@@ -18,6 +17,7 @@ from civsync.core.errors import CivsyncError, DiskError, IntegrityError, WireErr
 from civsync.core.events import FileDone, FileFailed, FileStarted, Recording
 from civsync.core.limits import DEFAULT_JOBS, SPACE_MARGIN_BYTES
 from civsync.core.lock import LockedEntry, LockedFile
+from civsync.core.values import dataclass
 from civsync.decide.unhashed import unhashed_files, with_hashes
 from civsync.engine.hold import Hold, check_payload
 from civsync.engine.network import Network

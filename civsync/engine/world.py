@@ -4,7 +4,7 @@ Reads only. Files whose stamp is not the remembered one are hashed, several at a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from threading import Event
 from threading import Lock as Mutex
 from typing import Final
@@ -16,6 +16,7 @@ from civsync.core.limits import DEFAULT_JOBS, MIB
 from civsync.core.lock import Lock
 from civsync.core.names import SafePath
 from civsync.core.plan import Action, Blocked, Keep, Plan, Protected, Satisfied
+from civsync.core.values import dataclass
 from civsync.decide.groups import NOTHING, LeftOut
 from civsync.decide.plan import (
     Allowance,

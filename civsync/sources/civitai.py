@@ -10,7 +10,6 @@ bytes counts the tries of a file, and each address handed out counts against a q
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
@@ -21,6 +20,7 @@ from civsync.core.errors import CivsyncError, RegistryError
 from civsync.core.limits import ANSWER_BYTES, REDIRECTS
 from civsync.core.lock import LockedFile
 from civsync.core.secrets import Token
+from civsync.core.values import dataclass
 from civsync.core.wire import HttpAnswer, HttpRequest, SignedUrl
 from civsync.decide.origins import api_origin
 from civsync.decide.redirects import Hop, bad_redirect

@@ -8,7 +8,6 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.limits import KIB
+from civsync.core.values import dataclass
 from civsync.core.wire import Head
 from civsync.decide.floor import Floor
 from civsync.wire.abort import Abort

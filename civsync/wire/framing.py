@@ -7,11 +7,11 @@ RFC 9112 sections 4 to 7. No socket is opened or closed here.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
 from civsync.core.limits import KIB
+from civsync.core.values import dataclass
 
 HEAD_BYTES: Final = 64 * KIB
 """Of status line and headers together; storage hosts send under two thousand."""

@@ -1,10 +1,10 @@
 """Say where a connection to a URL leads: to its origin, or to the proxy in front of it."""
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
+from civsync.core.values import dataclass
 from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
 
 

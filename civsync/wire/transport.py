@@ -9,7 +9,6 @@ import math
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
@@ -23,6 +22,7 @@ from civsync.core.limits import (
     MIN_SPEED_WINDOW_S,
     READ_TIMEOUT_S,
 )
+from civsync.core.values import dataclass
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Errand, Sink
 from civsync.wire.abort import Abort

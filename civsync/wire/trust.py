@@ -8,7 +8,7 @@ NO_PROXY, the settings of macOS and Windows). Nothing here can turn verification
 import os
 import ssl
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +16,7 @@ import certifi
 
 from civsync.core.codes import Code
 from civsync.core.errors import UserError, WireError
+from civsync.core.values import dataclass
 from civsync.decide.origins import is_loopback
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}

@@ -1,6 +1,5 @@
 """`civsync diff`: what differs between two locks, for a reviewer."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
+from civsync.core.values import dataclass
 from civsync.decide.differences import changes_between
 from civsync.documents.lock import read_lock
 

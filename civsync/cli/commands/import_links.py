@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from civsync.core.errors import UserError
 from civsync.core.exits import ExitCode
 from civsync.core.limits import MANIFEST_BYTES
 from civsync.core.problems import DocumentError, Place, Problem
+from civsync.core.values import dataclass
 from civsync.decide.by_hash import Whereabouts, find_by_hash
 from civsync.documents.imports import Named, holds_comfy_lock, read_comfy_lock, read_links
 from civsync.documents.links import LinkError, parse_target

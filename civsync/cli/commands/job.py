@@ -1,7 +1,6 @@
 """`civsync job list|pause|resume|cancel|prioritize|limit`: look at and steer running syncs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import click
 
@@ -18,6 +17,7 @@ from civsync.core.errors import UserError
 from civsync.core.jobs import Declined, Obeyed, RunningSync
 from civsync.core.limits import MAX_PRIORITY
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.documents.sizes import parse_rate
 
 ALL = "all"

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import click
 
@@ -22,6 +21,7 @@ from civsync.core.disk import Trashed
 from civsync.core.errors import CivsyncError, UserError, exit_of
 from civsync.core.exits import ExitCode
 from civsync.core.lock import Lock
+from civsync.core.values import dataclass
 from civsync.decide.plan import wanted_files
 from civsync.documents.ages import parse_age
 from civsync.engine.restoring import Restoration, restore
