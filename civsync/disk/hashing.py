@@ -2,7 +2,8 @@
 
 A growing file is hashed by a thread of its own, always behind the last byte received, which
 writes, too, what comes in order: receiving a fast stream is work for a processor, and so is
-the rest. What came out of order is read back out of the page cache.
+the rest. Where that is not fast enough, another thread takes the SHA-256 over. What came out of
+order is read back out of the page cache.
 """
 
 import contextlib
@@ -13,6 +14,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Final
 
 import blake3
@@ -23,6 +26,34 @@ from civsync.core.values import dataclass
 
 _BIG_FILE_BYTES: Final = 64 * MIB
 """A file that was read once is not left in the page cache, from this size on and in such steps."""
+
+
+class Aside:
+    """A thread that does one thing at a time for another one, beside it."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._done: SimpleQueue[None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="sha256", daemon=True)
+        self._thread.start()
+
+    def begin(self, work: Callable[[], object]) -> None:
+        """Have something done that cannot fail; `wait` must follow before the next."""
+        self._orders.put(work)
+
+    def wait(self) -> None:
+        """Return when what was begun is done."""
+        self._done.get()
+
+    def close(self) -> None:
+        """End the thread; nothing may be under way."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (work := self._orders.get()) is not None:
+            work()
+            self._done.put(None)
 
 
 class Hasher:
@@ -37,6 +68,29 @@ class Hasher:
         """Take the next bytes."""
         self._sha256.update(data)
         self._blake3.update(data)
+        self.size += len(data)
+
+    def update_beside(
+        self, aside: Aside, data: memoryview, write: Callable[[memoryview, int], int] | None = None
+    ) -> None:
+        """Take the next bytes, and write them first where `write` puts bytes at an offset.
+
+        The SHA-256, which takes longest, is computed meanwhile. Raises what `write` raises, and
+        has taken then what was written.
+        """
+        before = self._sha256.copy()
+        aside.begin(partial(self._sha256.update, data))
+        written = 0
+        try:
+            while write is not None and written < len(data):
+                written += write(data[written:], self.size + written)
+            self._blake3.update(data)
+        except BaseException:
+            aside.wait()
+            self._sha256 = before
+            self.update(data[:written])
+            raise
+        aside.wait()
         self.size += len(data)
 
     def digests(self) -> Digests:
@@ -210,6 +264,7 @@ class Follower:
             self._changed.wait()
 
     def _follow(self) -> None:
+        aside: Aside | None = None
         buffer: memoryview | None = None
         try:
             while True:
@@ -219,10 +274,12 @@ class Follower:
                             return
                         self._changed.wait()
                     lent = self._lent[0] if self._lent else None
+                    late = len(self._lent) > 1
                 if lent is not None:
-                    if lent.written:
-                        self._hasher.update(lent.data)
-                    elif not self._put(lent.data):
+                    if late and aside is None:
+                        # Bytes come faster than one thread writes and hashes them.
+                        aside = Aside()
+                    if not self._put(lent, aside):
                         return
                 else:
                     buffer = buffer or memoryview(bytearray(CHUNK_BYTES))
@@ -236,20 +293,29 @@ class Follower:
                 self._error = error
                 self._lent.clear()
                 self._changed.notify_all()
+        finally:
+            if aside is not None:
+                aside.close()
 
-    def _put(self, data: memoryview) -> bool:
-        """Write and hash what was taken; false if some of it could not be written."""
-        while data:
-            try:
-                count = self._write(data, self._hasher.size)
-            except OSError as error:
-                with self._changed:
-                    self._unwritten = error
-                    self._lent.clear()
-                    self._changed.notify_all()
-                return False
-            self._hasher.update(data[:count])
-            data = data[count:]
+    def _put(self, lent: _Lent, aside: Aside | None) -> bool:
+        """Hash what was lent, and write it if need be; false if that failed for some of it."""
+        data, write = lent.data, None if lent.written else self._write
+        try:
+            if aside is not None:
+                self._hasher.update_beside(aside, data, write)
+            elif write is None:
+                self._hasher.update(data)
+            else:
+                while data:
+                    count = write(data, self._hasher.size)
+                    self._hasher.update(data[:count])
+                    data = data[count:]
+        except OSError as error:
+            with self._changed:
+                self._unwritten = error
+                self._lent.clear()
+                self._changed.notify_all()
+            return False
         return True
 
     def _due(self) -> bool:

@@ -25,17 +25,22 @@ DATA = bytes(range(251)) * (SIZE // 251 + 1)
 class Grown:
     """A file that grows in memory, and its follower.
 
-    `broken` fails every read, `full` every write of the follower from that offset on.
+    `broken` fails every read, `full` every write of the follower from that offset on. The
+    first write waits until `opened`.
     """
 
     size: int = SIZE
     small: bool = False
     broken: bool = False
     full: int | None = None
+    opened: threading.Event = field(default_factory=threading.Event)
+    beside: bool = False
+    """Whether a write was made while a thread stood by for the SHA-256."""
     reads: list[tuple[int, int]] = field(default_factory=list)
     puts: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.opened.set()
         self.content = bytearray(self.size)
         self.done = Ranges()
         self.mutex = threading.Lock()
@@ -50,6 +55,8 @@ class Grown:
         return len(data)
 
     def _put(self, data: memoryview, at: int) -> int:
+        self.opened.wait()
+        self.beside |= any(thread.name == "sha256" for thread in threading.enumerate())
         room = len(data) if self.full is None else min(len(data), self.full - at)
         if data and not room:
             raise OSError(errno.ENOSPC, "full")
@@ -239,6 +246,43 @@ def test_a_write_that_failed_is_told_once_and_gone_on_from(full: int, asked: str
         give_all()
     assert caught.value.end == full
     assert caught.value.reason.errno == errno.ENOSPC
+    grown.done = Ranges.prefix_of(full)
+    grown.check()
+    grown.full = None
+    for at in range(full, SIZE, CHUNK_BYTES):
+        grown.give(at, min(SIZE, at + CHUNK_BYTES))
+    grown.check()
+    assert grown.reads == []
+
+
+def give_late(grown: Grown) -> None:
+    """Give pieces faster than they are written."""
+    grown.opened.clear()
+    for at in range(0, PIECES_KEPT * CHUNK_BYTES, CHUNK_BYTES):
+        grown.give(at, at + CHUNK_BYTES)
+    grown.opened.set()
+    grown.follower.settle()
+
+
+def test_bytes_that_come_too_fast_are_hashed_by_two_threads() -> None:
+    before = set(threading.enumerate())
+    grown = Grown()
+    give_late(grown)
+    assert grown.beside
+    for at in range(PIECES_KEPT * CHUNK_BYTES, SIZE, 300_000):
+        grown.give(at, min(SIZE, at + 300_000))
+    grown.check()
+    assert grown.done == Ranges.prefix_of(SIZE)
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("full", [CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES - 1])
+def test_a_write_that_failed_beside_a_hash_is_gone_on_from(full: int) -> None:
+    grown = Grown(full=full)
+    with pytest.raises(UnwrittenError) as caught:
+        give_late(grown)
+    assert grown.beside
+    assert caught.value.end == full
     grown.done = Ranges.prefix_of(full)
     grown.check()
     grown.full = None
