@@ -18,7 +18,7 @@ from civsync.core.limits import CHUNK_BYTES
 from civsync.core.ranges import Ranges
 from civsync.disk.faults import faults_of, translate
 from civsync.disk.folder import Folder
-from civsync.disk.hashing import Follower, UnwrittenError
+from civsync.disk.follower import Follower, UnwrittenError
 from civsync.disk.journal import Journal, read_at, write_some_at
 from civsync.disk.stamps import settle, stamp_of
 from civsync.disk.writeback import WriteBack

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from civsync.core.limits import CHUNK_BYTES, KIB, PIECES_KEPT
 from civsync.core.ranges import Ranges
-from civsync.disk.hashing import Follower, UnwrittenError
+from civsync.disk.follower import Follower, UnwrittenError
 
 pytestmark = pytest.mark.timeout(60)  # a wait for bytes that nobody can write is without end
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from civsync.core.limits import CHUNK_BYTES
-from civsync.disk.hashing import Follower
+from civsync.disk.follower import Follower
 
 DATA = bytes(range(256)) * (CHUNK_BYTES // 128)
 KIB = 1024
