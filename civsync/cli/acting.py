@@ -31,6 +31,7 @@ from civsync.cli.wiring import (
     open_wire,
     with_elsewhere,
 )
+from civsync.core import explanations  # noqa: F401 - an error may come when no file can be opened
 from civsync.core.errors import CivsyncError
 from civsync.core.events import Noted, Planned
 from civsync.core.exits import ExitCode

@@ -82,9 +82,11 @@ def _conversation(context: Context, root: Root, control: Control, plan: Plan) ->
     started = int(time.time())
 
     async def converse(stream: SocketStream) -> None:
-        # Loaded by the first who speaks: most syncs are never spoken to.
-        from civsync.cli.job_desk import Desk
-
+        try:
+            # Loaded by the first who speaks: most syncs are never spoken to.
+            from civsync.cli.job_desk import Desk
+        except Exception:  # noqa: BLE001 - civsync was upgraded, or taken away, under a long sync
+            return
         command = f"civsync {context.command}".rstrip()
         await Desk(root, control, plan, command=command, started=started).converse(stream)
 

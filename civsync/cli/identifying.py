@@ -19,7 +19,7 @@ from civsync.cli.options import Context
 from civsync.cli.output import count_text, show, size_text
 from civsync.cli.progress import choose_display
 from civsync.cli.project import Project, find_project
-from civsync.cli.settings import MANIFEST, Settings, find_root
+from civsync.cli.settings import MANIFEST, Settings, find_root, given_root
 from civsync.cli.wiring import Disk, open_disk, open_source_of
 from civsync.core.codes import Code
 from civsync.core.errors import CivsyncError, SafetyError, UserError
@@ -106,10 +106,10 @@ def _aim(settings: Settings, wishes: Wishes) -> Aim:
         )
     project = find_project(settings._replace(manifest=settings.manifest or Path(MANIFEST)))
     real = folder.resolve()
-    if settings.root is not None and settings.root.expanduser().resolve() != real:
+    if settings.roots and Path(given_root(settings.roots[-1])).resolve() != real:
         raise UserError(
             Code.USAGE,
-            f"--from {show(str(folder))} and --root {show(str(settings.root))} are two folders",
+            f"--from {show(str(folder))} and --root {show(settings.roots[-1])} are two folders",
             hint="The folder that is described is the root: leave out --root.",
         )
     root = _root_text(project, real)

@@ -17,6 +17,7 @@ from civsync.cli.settings import (
     Settings,
     configured_root,
     find_root,
+    given_root,
     require_utf8,
     root_below,
     user_config,
@@ -161,7 +162,7 @@ def _chosen(words: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
 def _located(project: Project, name: str, path: str, given: str, configured: str) -> Located:
     """Return where a root lies: as flags or the config say, else below the manifest's folder."""
     if given:
-        return Located(name=name, path=Path(os.path.expanduser(given)))
+        return Located(name=name, path=Path(given_root(given)))
     if configured:
         return Located(name=name, path=Path(configured_root(configured, f"roots.{name}")))
     place = project.folder / path

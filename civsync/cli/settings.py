@@ -64,18 +64,37 @@ def find_documents(settings: Settings) -> tuple[str, str]:
     if settings.lock is not None:
         return manifest, os.fspath(settings.lock)
     folder, name = os.path.split(manifest)
-    return manifest, os.path.join(
-        folder, LOCK if name == MANIFEST else os.path.splitext(name)[0] + ".lock"
-    )
+    # As pathlib has it: neither a first dot nor a last one begins an ending.
+    dot = name.rfind(".")
+    stem = name[:dot] if 0 < dot < len(name) - 1 else name
+    return manifest, os.path.join(folder, LOCK if name == MANIFEST else f"{stem}.lock")
 
 
 def _search(start: str) -> str:
     folder, last = start, ""
     while folder != last:
-        if any(os.path.exists(os.path.join(folder, name)) for name in (MANIFEST, LOCK)):
+        if any(_is_there(os.path.join(folder, name)) for name in (MANIFEST, LOCK)):
             return folder
         folder, last = os.path.dirname(folder), folder
     return start
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether there is a file. Raises UserError config-invalid where that cannot be seen.
+
+    Then it may be there, and another one further up must not be taken for it.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _invalid(
+            f"it cannot be looked at: {error.strerror}",
+            subject=path,
+            hint="Check the permissions of its folder, or name a manifest with --manifest.",
+        ) from None
+    return True
 
 
 def require_utf8() -> None:
@@ -95,11 +114,25 @@ def find_root(settings: Settings, folder: "StrPath", manifest_root: str) -> str:
     """
     require_utf8()
     if settings.roots:
-        return os.path.expanduser(settings.roots[-1])
+        return given_root(settings.roots[-1])
     configured = user_config().root
     if configured:
         return configured_root(configured)
     return root_below(folder, manifest_root)
+
+
+def given_root(text: str) -> str:
+    """Return a root as a flag or a variable names it. Raises UserError usage."""
+    root = os.path.expanduser(text)
+    if root.startswith("~"):
+        from civsync.core.codes import Code
+
+        raise UserError(
+            Code.USAGE,
+            f"nobody can say whose home {text} begins with",
+            hint=f"Write the whole path; a folder of that name is ./{text}.",
+        )
+    return root
 
 
 def root_below(folder: "StrPath", path: str, name: str = "") -> str:

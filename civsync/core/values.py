@@ -53,6 +53,7 @@ def _methods(cls: type, *, frozen: bool, eq: bool) -> dict[str, Callable[..., ob
         methods["__hash__"] = _hash_by(get) if frozen else None
     if frozen:
         methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
+        methods |= {"__getstate__": _state_of, "__setstate__": _set_state}
     return methods
 
 
@@ -114,6 +115,15 @@ def _hash_by(get: Callable[[object], object]) -> Callable[[object], int]:
         return hash(get(self))
 
     return __hash__
+
+
+def _state_of(self: Any) -> list[object]:  # noqa: ANN401 - any of our classes
+    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: list[object]) -> None:  # noqa: ANN401 - any of our classes
+    for field, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, field.name, value)
 
 
 def _refuse_to_set(_self: object, name: str, _value: object) -> None:

@@ -22,7 +22,7 @@ _PIECE: Final = 256 * 1024
 _HAS_TIME_OF_CHANGE: Final = os.name == "posix"
 """Windows tells the time of creation in its place, so there every text is read."""
 
-_NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
+_AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 class _Hasher(Protocol):
@@ -74,4 +74,10 @@ def _digest_of(file: FileIO, hasher: _Hasher) -> str:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | _NONBLOCK)
+    try:
+        return os.open(path, flags | _AT_ONCE)
+    except BlockingIOError:
+        # Somebody holds a lease of the file (Samba, an NFS server), and gives it back to who waits.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise
+        return os.open(path, flags)

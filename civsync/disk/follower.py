@@ -181,6 +181,7 @@ class Follower:
 
     def _follow(self) -> None:
         aside: Aside | None = None
+        alone = False
         buffer: memoryview | None = None
         try:
             while True:
@@ -192,9 +193,10 @@ class Follower:
                     lent = self._lent[0] if self._lent else None
                     late = len(self._lent) > 1
                 if lent is not None:
-                    if late and aside is None:
+                    if late and aside is None and not alone:
                         # Bytes come faster than one thread writes and hashes them.
-                        aside = Aside()
+                        aside = _aside()
+                        alone = aside is None
                     if not self._put(lent, aside):
                         return
                 else:
@@ -247,3 +249,11 @@ class Follower:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
         self._hasher.update(buffer[:count])
         self._reached = self._hasher.size
+
+
+def _aside() -> Aside | None:
+    """Return a thread for the SHA-256; None where the system allows no more of them."""
+    try:
+        return Aside()
+    except RuntimeError:
+        return None

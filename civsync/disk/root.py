@@ -19,7 +19,7 @@ from civsync.disk.beneath import ANNEXES, OWN_FOLDER, ROOT_MARKER, Beneath
 from civsync.disk.durable import place_new, prove_writable, write_whole
 from civsync.disk.faults import faults_of, shown, translate
 from civsync.disk.folder import HAS_DIR_FD, Folder
-from civsync.disk.state import recall_root, remember_root
+from civsync.disk.state import is_remembered, recall_root, remember_root
 from civsync.documents.record import RecordError, number_in, read_record, text_in, write_record
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Root:
             from civsync.disk.annexes import establish_annexes  # noqa: PLC0415 - few roots have any
 
             establish_annexes(self.beneath, self._root_id, accept_new=self._accept_new)
-        if recall_root(self._state_dir, self.beneath.root) != self._root_id:
+        if not is_remembered(self._state_dir, self.beneath.root, self._root_id):
             self.remembered = remember_root(self._state_dir, self.beneath.root, self._root_id)
         return self._root_id
 

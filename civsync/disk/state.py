@@ -59,7 +59,14 @@ class Memo(NamedTuple):
 def recall_root(state_dir: "StrPath", root: str) -> str | None:
     """Return the root id that was last seen at `root`, a real path; None if never."""
     record = _read(_place(state_dir, "roots", root), _read_root)
+    if record is None:
+        record = _read(_place_of_old(state_dir, root), _read_root)
     return None if record is None else record.root_id
+
+
+def is_remembered(state_dir: "StrPath", root: str, root_id: str) -> bool:
+    """Tell whether it is noted, in the place of today, that this marker belongs at `root`."""
+    return _read(_place(state_dir, "roots", root), _read_root) == RootRecord(shown(root), root_id)
 
 
 def remember_root(state_dir: "StrPath", root: str, root_id: str) -> bool:
@@ -139,6 +146,14 @@ def _place(state_dir: "StrPath", kind: str, path: str, suffix: str = "json") -> 
     # A file for each path: two runs on two roots then never write the same record.
     name = digest_of(os.fsencode(path))[:32]
     return os.path.join(state_dir, kind, f"{name}.{suffix}")
+
+
+def _place_of_old(state_dir: "StrPath", root: str) -> str:
+    """Return where civsync 0.1.0 noted a root: what it saw there guards the root still."""
+    import hashlib  # noqa: PLC0415 - only for a root that is new, or was not used since
+
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+    return os.path.join(state_dir, "roots", f"{name}.json")
 
 
 def _read(place: str, parse: Callable[[bytes], T], *, cap: int = _RECORD_BYTES) -> T | None:

@@ -1,5 +1,6 @@
 """`civsync job` and a run that can be steered, each in its own process or thread, over a socket."""
 
+import contextlib
 import json
 import os
 import socket
@@ -324,6 +325,22 @@ def test_the_socket_is_this_users_alone_and_goes_with_the_run(project: Project, 
         assert place.stat().st_mode & 0o777 == 0o600
         assert place.parent.stat().st_mode & 0o777 == 0o700
     assert list(runtime(project).iterdir()) == []
+
+
+def test_a_run_that_cannot_load_what_answers_goes_on(
+    project: Project, root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where civsync was upgraded under a sync of hours."""
+    with steered(root, fake_control()):
+        (place,) = runtime(project).iterdir()
+        with monkeypatch.context() as gone, speaking(place) as peer:
+            gone.setitem(sys.modules, "civsync.cli.job_desk", None)
+            peer.sendall(b"{}\n")
+            with contextlib.suppress(ConnectionError):
+                assert peer.recv(1) == b""
+        with speaking(place) as peer:
+            peer.sendall(b"{}\n")
+            assert line_of(peer)
 
 
 def test_a_run_without_downloads_listens_to_nobody(project: Project, root: Root) -> None:

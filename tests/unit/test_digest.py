@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,31 @@ def test_what_is_no_document_is_refused_alike(tmp_path: Path, what: str) -> None
     with pytest.raises(UserError) as digest:
         blake3_at(path)
     assert str(digest.value) == str(whole.value)
+
+
+HOLDER = """
+import fcntl, os, signal, sys
+def give_back(*_):
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    os._exit(0)
+signal.signal(signal.SIGIO, give_back)
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are of Linux")
+def test_a_text_that_somebody_holds_a_lease_of_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "civsync.lock"
+    path.write_bytes(b"a lock")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != "held\n":
+            pytest.skip("no leases on this file system")
+        assert read_bytes(path) == b"a lock"
+        assert holder.wait(timeout=30) == 0

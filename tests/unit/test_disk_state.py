@@ -1,10 +1,18 @@
 """The state directory is a help, never a need."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from civsync.disk.state import Memo, read_memo, recall_root, remember_root, write_memo
+from civsync.disk.state import (
+    Memo,
+    is_remembered,
+    read_memo,
+    recall_root,
+    remember_root,
+    write_memo,
+)
 
 MEMO = Memo(
     manifest_blake3="a" * 64,
@@ -27,6 +35,18 @@ def test_each_manifest_and_root_has_its_own_note(tmp_path: Path) -> None:
     remember_root(tmp_path, "/models", "an-id")
     assert read_memo(tmp_path, tmp_path / "b/civsync.yaml") is None
     assert recall_root(tmp_path, "/models2") is None
+
+
+def test_what_an_older_civsync_noted_of_a_root_guards_it_still(tmp_path: Path) -> None:
+    remember_root(tmp_path, "/models", "an-id")
+    (note,) = (tmp_path / "roots").iterdir()
+    name = hashlib.sha256(b"/models").hexdigest()[:32]
+    note.rename(note.with_name(f"{name}.json"))
+    assert recall_root(tmp_path, "/models") == "an-id"
+    assert not is_remembered(tmp_path, "/models", "an-id")
+    remember_root(tmp_path, "/models", "another")
+    assert recall_root(tmp_path, "/models") == "another"
+    assert is_remembered(tmp_path, "/models", "another")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"root":1}', b"\xff"])

@@ -1,6 +1,8 @@
 """The error tree: every code has its owner, its exit status and its help; one status for a run."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,3 +208,22 @@ def test_every_note_has_an_explanation_and_none_has_the_name_of_an_error() -> No
 
 def test_every_exit_status_has_a_meaning() -> None:
     assert set(STATUSES) == set(ExitCode)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of descriptors here")
+def test_a_sync_at_work_can_tell_that_no_file_can_be_opened() -> None:
+    """Nothing may have to be loaded then."""
+    told = subprocess.run(
+        [sys.executable, "-c", OUT_OF_FILES], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout == "cannot open x: Too many open files (EMFILE): 1\n"
+
+
+OUT_OF_FILES = """
+import errno, resource
+import civsync.cli.commands.sync, civsync.cli.syncing, civsync.cli.acting
+from civsync.disk.faults import translate
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+error = translate(OSError(errno.EMFILE, ""), "open", "x")
+print(f"{error.message}: {int(error.exit)}")
+"""

@@ -258,8 +258,9 @@ def test_a_write_that_failed_is_told_once_and_gone_on_from(full: int, asked: str
 def give_late(grown: Grown) -> None:
     """Give pieces faster than they are written."""
     grown.opened.clear()
-    for at in range(0, PIECES_KEPT * CHUNK_BYTES, CHUNK_BYTES):
-        grown.give(at, at + CHUNK_BYTES)
+    for _ in range(PIECES_KEPT):
+        at = grown.done.prefix
+        grown.give(at, min(SIZE, at + CHUNK_BYTES))
     grown.opened.set()
     grown.follower.settle()
 
@@ -274,6 +275,20 @@ def test_bytes_that_come_too_fast_are_hashed_by_two_threads() -> None:
     grown.check()
     assert grown.done == Ranges.prefix_of(SIZE)
     assert set(threading.enumerate()) <= before
+
+
+def test_where_no_more_threads_may_be_made_one_does_it_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("civsync.disk.follower.Aside", refuse)
+    grown = Grown()
+    give_late(grown)
+    give_late(grown)
+    grown.check()
+    assert not grown.beside
 
 
 @pytest.mark.parametrize("full", [CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES - 1])

@@ -1,5 +1,6 @@
 """Where manifest, lock and root are, and what a manifest may not say."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from civsync.cli.settings import (
     Settings,
     config_dir,
     find_api_url,
+    find_documents,
     find_root,
     in_ci,
     state_dir,
@@ -62,6 +64,24 @@ def test_the_nearest_project_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_project(Settings()) == project_in(here / "inner")
 
 
+def test_a_manifest_that_cannot_be_seen_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network disk may have lost its server; the folder above holds another project."""
+    here = Path.cwd()
+    (here / "civsync.yaml").touch()
+    (here / "inner").mkdir()
+    monkeypatch.chdir(here / "inner")
+    real = os.stat
+
+    def lost(path: str) -> os.stat_result:
+        if path.startswith(str(here / "inner")):
+            raise OSError(errno.ESTALE, "Stale file handle", path)
+        return real(path)
+
+    monkeypatch.setattr("civsync.cli.settings.os.stat", lost)
+    with pytest.raises(UserError, match="cannot be looked at: Stale"):
+        find_documents(Settings())
+
+
 def test_without_any_project_the_working_directory_is_meant() -> None:
     assert find_project(Settings()) == project_in(Path.cwd())
 
@@ -80,6 +100,16 @@ def test_without_any_project_the_working_directory_is_meant() -> None:
             "gpu.yaml",
             "gpu.lock",
             id="a manifest of another name has a lock of that name",
+        ),
+        *(
+            pytest.param(Settings(manifest=Path(name)), name, lock, id=name)
+            for name, lock in (
+                ("a.b.yaml", "a.b.lock"),
+                ("models", "models.lock"),
+                ("models.", "models..lock"),
+                (".models", ".models.lock"),
+                ("..yaml", "..lock"),
+            )
         ),
         pytest.param(
             Settings(lock=Path("x/civsync.lock")),
@@ -128,6 +158,14 @@ def test_a_root_in_the_config_that_depends_on_the_folder_is_refused(home: Path, 
     with pytest.raises(UserError, match="not a whole path") as caught:
         find_root(Settings(), Path.cwd(), "models")
     assert caught.value.subject == str(home / "config.yaml")
+
+
+@pytest.mark.parametrize("named", ["~nobody-of-that-name/models", "~nobody-of-that-name"])
+def test_a_root_in_the_home_of_nobody_is_refused(named: str) -> None:
+    with pytest.raises(UserError, match="nobody can say") as caught:
+        find_root(Settings(roots=(named,)), Path.cwd(), "models")
+    assert caught.value.code is Code.USAGE
+    assert f"./{named}" in caught.value.hint
 
 
 def test_a_link_does_not_lead_the_root_of_a_manifest_out_of_its_folder(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A dataclass of civsync's is one of the standard library's in all that can be seen of it."""
 
 import ast
+import copy
 import dataclasses
 import inspect
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, field
 from functools import partial
@@ -13,6 +15,7 @@ import pytest
 
 import civsync
 from civsync.core import values
+from civsync.core.problems import Place
 
 FLAGS = (
     {"frozen": True, "slots": True, "kw_only": True},
@@ -195,6 +198,12 @@ def test_a_value_can_be_replaced_and_inherited_from() -> None:
     assert value != Base(a=1, b=(2,))
     assert dataclasses.asdict(value) == {"a": 1, "b": (2,), "c": "c"}
     assert len({value, More(a=1, b=(2,)), Base(a=1)}) == 2
+
+
+def test_a_value_can_be_copied_and_pickled() -> None:
+    value = Place(document="civsync.yaml", line=3)
+    assert copy.deepcopy(value) == copy.copy(value) == value
+    assert pickle.loads(pickle.dumps(value)) == value
 
 
 def test_a_value_that_holds_itself_can_be_shown() -> None:
