@@ -423,12 +423,24 @@ def test_what_was_whole_before_a_cancellation_has_its_name_and_is_owned() -> Non
     world.want("loras/first.bin", body(1), priority=9)
     second = world.want("loras/second.bin", body(2))
 
+    def first_is_whole() -> bool:
+        return body(1) in (*map(bytes, list(world.disk.parts.values())), *world.tree.values())
+
     async def main() -> bool:
         with anyio.CancelScope() as scope:
-            world.source = Watched(
-                models=world.source.models,
-                before=lambda: scope.cancel() if world.storage.asked else None,
-            )
+
+            class Cancelling(MemorySource):
+                async def locate(
+                    self, file: LockedFile, *, refused: SignedUrl | None = None
+                ) -> SignedUrl:
+                    if world.storage.asked:
+                        # The first file may still be on its way when this one is asked for.
+                        while not first_is_whole():
+                            await anyio.lowlevel.checkpoint()
+                        scope.cancel()
+                    return await super().locate(file, refused=refused)
+
+            world.source = Cancelling(models=world.source.models)
             await world.run(ONE)
         return scope.cancelled_caught
 
