@@ -39,6 +39,13 @@ class Clock(Protocol):
         """Seconds that never run backwards."""
         ...
 
+    def worked(self) -> float:
+        """Return how long this process has worked, as if all the processors it may use were one.
+
+        In seconds; it grows by no more than the time does.
+        """
+        ...
+
     def jitter(self) -> float:
         """A number in [0, 1)."""
         ...

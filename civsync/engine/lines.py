@@ -142,6 +142,7 @@ class Lines:
         lines = self._used
         change = self._ramp.observe(
             self._clock.monotonic(),
+            worked=self._clock.worked(),
             received=self.received,
             lines=lines,
             running=tuple(id(crew) for crew in crews),

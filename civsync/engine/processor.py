@@ -31,7 +31,7 @@ class Processor:
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Keep this thread there while it is inside."""
-        before = _allowed()
+        before = allowed_processors()
         if len(before) < 2:
             yield
             return
@@ -48,7 +48,7 @@ class Processor:
                 self._threads -= 1
 
 
-def _allowed() -> set[int]:
+def allowed_processors() -> set[int]:
     """Return the processors that this thread may use; none where nobody can tell."""
     if not hasattr(os, "sched_getaffinity"):
         return set()

@@ -17,6 +17,10 @@ class FakeClock:
         """See `civsync.ports.Clock`."""
         return self.now
 
+    def worked(self) -> float:
+        """See `civsync.ports.Clock`. Work is done in no time."""
+        return 0.0
+
     def jitter(self) -> float:
         """See `civsync.ports.Clock`."""
         return self.chance

@@ -95,6 +95,10 @@ class FastClock:
         """See `civsync.ports.Clock`."""
         return time.monotonic() * FASTER
 
+    def worked(self) -> float:
+        """See `civsync.ports.Clock`. None, so that more connections are tried in any case."""
+        return 0.0
+
     def jitter(self) -> float:
         """See `civsync.ports.Clock`."""
         return self._random.random()

@@ -25,10 +25,14 @@ class StandingClock:
     """A Clock that stands still until a test moves it on."""
 
     now: float = 1000.0
+    busy: float = 0.0
     sleepers: list[tuple[float, anyio.Event]] = field(default_factory=list)
 
     def monotonic(self) -> float:
         return self.now
+
+    def worked(self) -> float:
+        return self.now * self.busy
 
     def jitter(self) -> float:
         return 0.5
@@ -142,6 +146,16 @@ def test_where_one_fills_the_line_it_is_left_alone_after_a_trial() -> None:
         assert run.most == 2
 
     conducted(test, rate=full)
+
+
+def test_no_other_connection_is_tried_where_the_processors_have_no_time_for_it() -> None:
+    async def test(run: Run) -> None:
+        run.clock.busy = 0.6
+        async with received(run, crew_of("a")):
+            await run.pass_time(6)
+        assert run.most == 1
+
+    conducted(test, rate=limited)
 
 
 def test_the_file_with_most_to_come_for_each_connection_gets_the_next_one() -> None:

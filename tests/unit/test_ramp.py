@@ -14,24 +14,28 @@ TICK = 0.1
 
 @dataclass
 class Path:
-    """A run on a path whose total rate depends on the number of connections."""
+    """A run whose total rate depends on the connections, and its work on that rate."""
 
     rate: Callable[[int], float]
+    work: Callable[[float], float] = lambda _: 0.0
     missing: float = 1e12
     most: int = 4
     lines: int = 1
     received: float = 0
+    worked: float = 0
     now: float = 100.0
     ramp: Ramp = field(default_factory=lambda: Ramp(TUNING))
     changes: list[int] = field(default_factory=list)
 
-    def run(self, seconds: float, running: object = "a") -> None:
-        for _ in range(round(seconds / TICK)):
-            self.now += TICK
-            self.received += self.rate(self.lines) * TICK
-            self.missing -= self.rate(self.lines) * TICK
+    def run(self, seconds: float, running: object = "a", *, tick: float = TICK) -> None:
+        for _ in range(round(seconds / tick)):
+            self.now += tick
+            self.received += self.rate(self.lines) * tick
+            self.worked += self.work(self.rate(self.lines)) * tick
+            self.missing -= self.rate(self.lines) * tick
             change = self.ramp.observe(
                 self.now,
+                worked=self.worked,
                 received=int(self.received),
                 lines=self.lines,
                 running=running,
@@ -91,6 +95,41 @@ def test_no_trial_without_room() -> None:
     path = Path(lambda lines: 50 * MB * lines, most=1)
     path.run(10)
     assert path.changes == []
+
+
+@pytest.mark.parametrize(
+    ("busy", "lines"),
+    [(0.1, 4), (0.18, 4), (0.2, 3), (0.3, 2), (0.37, 2), (0.4, 1), (0.75, 1), (1.0, 1)],
+)
+def test_no_more_are_tried_than_the_processors_can_follow(busy: float, lines: int) -> None:
+    path = Path(lambda lines: 50 * MB * lines, work=lambda rate: min(1, busy * rate / (50 * MB)))
+    path.run(10)
+    assert path.lines == lines
+    assert all(change > 0 for change in path.changes)
+
+
+def test_the_rate_is_that_of_the_time_between_the_looks_at_it() -> None:
+    path = Path(lambda _: 100 * MB)
+    for tick in (0.01, 0.25, 0.8):
+        path.run(tick, tick=tick)
+    assert path.ramp.rate == pytest.approx(100 * MB)
+
+
+@pytest.mark.parametrize(
+    ("first", "most", "gain", "kept"),
+    [
+        pytest.param(1, 2, 1.36, 1, id="twice as many, and what chance brings"),
+        pytest.param(1, 2, 1.5, 2, id="twice as many, and half as much again"),
+        pytest.param(3, 4, 1.1, 3, id="a third more, and less than a third of that"),
+        pytest.param(3, 4, 1.2, 4, id="a third more, and more than half of that"),
+    ],
+)
+def test_a_gain_is_one_in_proportion_to_what_was_added(
+    first: int, most: int, gain: float, kept: int
+) -> None:
+    path = Path(lambda lines: 50 * MB * (gain if lines > first else 1), lines=first, most=most)
+    path.run(10)
+    assert path.lines == kept
 
 
 def test_another_file_voids_what_was_measured() -> None:
