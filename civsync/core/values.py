@@ -2,8 +2,9 @@
 
 That one writes six methods of each class as text and compiles them. A sync with work loads 150
 such classes, and spent a third of the time before its first request on that. Only `__init__`
-needs a text of its own; the other methods are the same for all classes, or differ in which
-attributes they get. Type checkers see `dataclasses.dataclass`; so does whoever reads the fields.
+needs a text of its own, which the first call compiles: half of the classes are never called in
+one run. The other methods are the same for all classes, or differ in which attributes they get.
+Type checkers see `dataclasses.dataclass`; so does whoever reads the fields.
 """
 
 import dataclasses
@@ -43,8 +44,11 @@ _BUILT_IN: Final = "_civsync"
 
 def _methods(cls: type, *, frozen: bool, eq: bool) -> dict[str, Callable[..., object] | None]:
     fields = dataclasses.fields(cls)
+    for field in fields:
+        if not field.init or field.hash is not None:
+            raise TypeError(f"{cls.__qualname__}.{field.name}: init and hash are not known here")
     methods: dict[str, Callable[..., object] | None] = {
-        "__init__": _init_of(cls, fields, frozen=frozen),
+        "__init__": _init_at_first_call(cls, fields, frozen=frozen),
         "__repr__": _show,
     }
     if eq:
@@ -57,14 +61,24 @@ def _methods(cls: type, *, frozen: bool, eq: bool) -> dict[str, Callable[..., ob
     return methods
 
 
+def _init_at_first_call(
+    cls: type, fields: Sequence[Field[Any]], *, frozen: bool
+) -> Callable[..., None]:
+    def __init__(self: object, *args: object, **named: object) -> None:  # noqa: N807
+        # Two threads may both make it, which is as good.
+        init = _init_of(cls, fields, frozen=frozen)
+        cls.__init__ = init  # type: ignore[misc]
+        init(self, *args, **named)
+
+    return __init__
+
+
 def _init_of(cls: type, fields: Sequence[Field[Any]], *, frozen: bool) -> Callable[..., None]:
     scope: dict[str, Any] = {f"{_BUILT_IN}_set": object.__setattr__, f"{_BUILT_IN}_no": MISSING}
     by_place: list[str] = []
     by_name: list[str] = []
     body: list[str] = []
     for field in fields:
-        if not field.init or field.hash is not None:
-            raise TypeError(f"{cls.__qualname__}.{field.name}: init and hash are not known here")
         name, value, default = field.name, field.name, f"{_BUILT_IN}_{field.name}"
         parameter = name
         if field.default_factory is not MISSING:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from civsync.cli.credentials import VARIABLES, find_credentials, forget, keep, token_file
+from civsync.cli.credentials import VARIABLES, find_credentials, token_file
+from civsync.cli.key_keeping import forget, keep
 from civsync.core.codes import Code
 from civsync.core.errors import UserError
 from civsync.core.secrets import Token

@@ -6,7 +6,8 @@ import sys
 import anyio
 import click
 
-from civsync.cli.credentials import VARIABLES, Credentials, find_credentials, forget, keep
+from civsync.cli.credentials import VARIABLES, Credentials, find_credentials
+from civsync.cli.key_keeping import forget, keep
 from civsync.cli.options import Context, common_options, pass_context
 from civsync.cli.progress import choose_display
 from civsync.cli.settings import find_api_url
