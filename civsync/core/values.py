@@ -44,9 +44,7 @@ _BUILT_IN: Final = "_civsync"
 
 def _methods(cls: type, *, frozen: bool, eq: bool) -> dict[str, Callable[..., object] | None]:
     fields = dataclasses.fields(cls)
-    for field in fields:
-        if not field.init or field.hash is not None:
-            raise TypeError(f"{cls.__qualname__}.{field.name}: init and hash are not known here")
+    _check(cls, fields)
     methods: dict[str, Callable[..., object] | None] = {
         "__init__": _init_at_first_call(cls, fields, frozen=frozen),
         "__repr__": _show,
@@ -61,10 +59,24 @@ def _methods(cls: type, *, frozen: bool, eq: bool) -> dict[str, Callable[..., ob
     return methods
 
 
+def _check(cls: type, fields: Sequence[Field[Any]]) -> None:
+    """Raise TypeError for fields of which no `__init__` can be made."""
+    optional = False
+    for field in fields:
+        if not field.init or field.hash is not None:
+            raise TypeError(f"{cls.__qualname__}.{field.name}: init and hash are not known here")
+        if field.kw_only:
+            continue
+        if field.default is not MISSING or field.default_factory is not MISSING:
+            optional = True
+        elif optional:
+            raise TypeError(f"non-default argument {field.name!r} follows default argument")
+
+
 def _init_at_first_call(
     cls: type, fields: Sequence[Field[Any]], *, frozen: bool
 ) -> Callable[..., None]:
-    def __init__(self: object, *args: object, **named: object) -> None:  # noqa: N807
+    def __init__(self: object, /, *args: object, **named: object) -> None:  # noqa: N807
         # Two threads may both make it, which is as good.
         init = _init_of(cls, fields, frozen=frozen)
         cls.__init__ = init  # type: ignore[misc]

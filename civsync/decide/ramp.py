@@ -3,7 +3,7 @@
 One more connection gains where something limits each of them, and costs where nothing
 does, most where the processors are what is short. So the rate of the whole run is measured,
 connections are added on trial, no more than the processors can follow, and what did not make
-the run faster by its share of GAIN is taken back. Time, work and bytes are passed in.
+the run faster by GAIN is taken back. Time, work and bytes are passed in.
 """
 
 from collections.abc import Hashable
@@ -12,16 +12,15 @@ from typing import Final
 from civsync.core.limits import MIB
 from civsync.core.values import dataclass
 
-GAIN: Final = 0.4
-"""Twice the connections must add this part of the rate, and a smaller number accordingly less.
-Measured: twice the connections gave 1.5 to 2.0 times the rate where that helped at all. Where it
-did not, the first second still looked up to 1.27 times as fast: out of order, bytes come before
-anybody hashes them."""
+GAIN: Final = 1.15
+"""A trial must make the run faster by this factor; smaller gains are noise. Measured: twice the
+connections gave 1.5 to 2.0 times the rate where that helped at all, and 0.86 to 1.0 where not."""
 
-_PROCESSORS_FULL: Final = 0.75
+_PROCESSORS_FULL: Final = 0.7
 """The part of the processors' time from which on more connections gain nothing. Work grows with
-the rate, and a server or others on the machine want some: a run that used 0.55 of two processors
-for one connection got 0.9 to 1.1 times its rate from two."""
+the rate, and a server or others on the machine want some. On two processors, one connection that
+used 0.4 to 0.6 of their time was as fast as two; for a second two looked up to 1.27 times as
+fast, since bytes that come out of order are not hashed yet."""
 
 _LONGEST_REST: Final = 16
 """The rest between trials grows up to so many times the first one."""
@@ -29,12 +28,14 @@ _LONGEST_REST: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RampTuning:
-    """Times in seconds, `enough` in bytes a second.
+    """Times in seconds, `enough` and `light` in bytes a second.
 
     After each change the rate may `settle`, then it is measured over a `window`. A trial
     that failed is repeated after a `rest`. With less than `worthwhile` seconds to go, or
     from `enough` on, no trial is made: a hash takes about 1 GB/s of one core, and a disk
-    less, so that a faster wire would only wait for them.
+    less, so that a faster wire would only wait for them. Below `light` receiving is not what
+    keeps processors busy: it takes 4 to 7 CPU seconds a GiB, hashes included; what an earlier
+    run left of a file may be hashed meanwhile.
     """
 
     settle: float = 0.3
@@ -42,6 +43,7 @@ class RampTuning:
     rest: float = 30.0
     worthwhile: float = 3.0
     enough: float = 256.0 * MIB
+    light: float = 64.0 * MIB
 
 
 class Ramp:
@@ -66,6 +68,7 @@ class Ramp:
         worked: float,
         received: int,
         lines: int,
+        expectant: bool,
         running: Hashable,
         room: int,
         missing: int,
@@ -73,13 +76,16 @@ class Ramp:
         """Return how many connections to add, or to take back if negative.
 
         `worked` is `Clock.worked()`, `received` counts all bytes of the run, `lines` the
-        connections that receive, `running` says of which files (a change voids what was
-        measured); at most `room` connections may be added, and `missing` bytes are to come
-        of the running files.
+        connections that receive; `expectant` says that one of them has not begun to,
+        and `running` of which files (a change voids what was measured). At most `room`
+        connections may be added, and `missing` bytes are to come of the running files.
         """
         if running != self._running or lines != self._lines:
             self._running = running
             self._trial = None
+            self._restart(now, lines)
+        elif expectant:
+            # Far away, one needs several round trips before it can show what it brings.
             self._restart(now, lines)
         if now <= self._begins:
             self._since = now, received, worked
@@ -89,7 +95,7 @@ class Ramp:
         began, received_before, worked_before = self._since
         self.rate = (received - received_before) / (now - began)
         busy = (worked - worked_before) / (now - began)
-        most = min(room, lines, _followed(lines, busy))
+        most = min(room, lines, self._followed(lines, busy))
         change = self._judge_trial(now, lines) or self._propose(now, lines, most, missing)
         self._since = now, received, worked
         self._restart(now, lines + change)
@@ -100,7 +106,7 @@ class Ramp:
             return 0
         rate, before = self._trial
         self._trial = None
-        if self.rate >= rate * (1 + GAIN * (lines - before) / before):
+        if self.rate >= rate * GAIN:
             return 0
         self._rests_until = now + self._rest
         self._rest = min(self._rest * 2, self._tuning.rest * _LONGEST_REST)
@@ -118,9 +124,8 @@ class Ramp:
         self._lines = lines
         self._begins = now + self._tuning.settle
 
-
-def _followed(lines: int, busy: float) -> int:
-    """Return how many more connections the processors can follow."""
-    if busy <= 0:
-        return lines
-    return int(lines * (_PROCESSORS_FULL / busy - 1))
+    def _followed(self, lines: int, busy: float) -> int:
+        """Return how many more connections the processors can follow."""
+        if busy <= 0 or self.rate < self._tuning.light:
+            return lines
+        return int(lines * (_PROCESSORS_FULL / busy - 1))

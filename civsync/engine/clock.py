@@ -23,7 +23,7 @@ class SystemClock:
     def worked(self) -> float:
         """Return how long this process has worked, as if all the processors it may use were one.
 
-        A quota that a container has is not seen: with one, it works less than it could.
+        The quota of a container is not seen: under one there is less left than it seems.
         """
         return time.process_time() / self._processors
 

@@ -55,7 +55,8 @@ class Crew:
         self._pour = pour
         self._most = self._allowed = most if reception.pieces.divisible else 1
         self._group: TaskGroup | None = None
-        self._helpers: list[anyio.CancelScope] = []
+        self._helpers: dict[anyio.CancelScope, Lease | None] = {}
+        """With the first piece of each, once it has one."""
         self._changed = anyio.Event()
         self._refusals = 0
         self._broken = 0
@@ -73,6 +74,15 @@ class Crew:
     def helpers(self) -> int:
         """Connections beside the leader's that stay."""
         return sum(not scope.cancel_called for scope in self._helpers)
+
+    @property
+    def expectant(self) -> bool:
+        """Whether a helper has brought no byte so far: its connection is being made."""
+        return any(
+            first is None or first.at == first.start
+            for scope, first in self._helpers.items()
+            if not scope.cancel_called
+        )
 
     @property
     def lines(self) -> int:
@@ -170,7 +180,7 @@ class Crew:
         with self.reception.mutex:
             self.reception.pieces.shorten(self.reception.pieces.length(self.rate))
         scope = anyio.CancelScope()
-        self._helpers.append(scope)
+        self._helpers[scope] = None
         self._group.start_soon(self._help, scope)
 
     def dismiss(self, count: int) -> None:
@@ -183,6 +193,7 @@ class Crew:
         with scope:
             try:
                 while (lease := self._next()) is not None:
+                    self._helpers[scope] = self._helpers[scope] or lease
                     await self._receive(lease)
             except (CivsyncError, AloneError, ReplacedError, StartOverError) as error:
                 broke = isinstance(error, WireError) and error.code in _BROKE
@@ -191,7 +202,7 @@ class Crew:
                 if not broke or self._broken > _REFUSALS:
                     self._most = min(self._most, self.helpers)
             finally:
-                self._helpers.remove(scope)
+                del self._helpers[scope]
                 self._changed.set()
                 self._changed = anyio.Event()
 

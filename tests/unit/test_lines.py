@@ -11,12 +11,12 @@ import pytest
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
 from civsync.engine.lines import Lines
-from support.scripted_crew import ScriptedCrew, settle
+from support.scripted_crew import Connection, ScriptedCrew, settle
 
 pytestmark = pytest.mark.timeout(30)
 
 SIZE = 100_000
-TUNING = RampTuning(settle=0.3, window=0.7, rest=30, worthwhile=0, enough=1e9)
+TUNING = RampTuning(settle=0.3, window=0.7, rest=30, worthwhile=0, enough=1e9, light=0)
 PIECES = PieceTuning(segmented=1000, shortest=1000, longest=20_000, half=500)
 
 
@@ -61,6 +61,9 @@ class Run:
     rate: Callable[[int], float]
     crews: list[ScriptedCrew] = field(default_factory=list)
     most: int = 0
+    makes: float = 0
+    """Seconds before a connection brings anything."""
+    begun: dict[int, float] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
@@ -72,10 +75,15 @@ class Run:
         """Connections of each file that is received."""
         return list(self.lines.connections().values())
 
+    def brings(self, connection: Connection) -> bool:
+        """Whether it is through with what it does before it brings the first byte."""
+        begun = self.begun.setdefault(id(connection.lease), self.clock.now)
+        return self.clock.now >= begun + self.makes
+
     async def pass_time(self, seconds: float, *, step: float = 0.1) -> None:
         """Let time pass, and bytes come on all connections alike."""
         for _ in range(round(seconds / step)):
-            open_now = [each for crew in self.crews for each in crew.open]
+            open_now = [each for crew in self.crews for each in crew.open if self.brings(each)]
             for each in open_now:
                 each.todo.append(int(self.rate(len(open_now)) * step / len(open_now)))
             await self.clock.move(step)
@@ -146,6 +154,16 @@ def test_where_one_fills_the_line_it_is_left_alone_after_a_trial() -> None:
         assert run.most == 2
 
     conducted(test, rate=full)
+
+
+def test_one_that_takes_long_to_be_made_is_judged_later() -> None:
+    async def test(run: Run) -> None:
+        run.makes = 1.5
+        async with received(run, crew_of("a", 10 * SIZE)):
+            await run.pass_time(12)
+            assert run.counts == [4]
+
+    conducted(test, rate=limited)
 
 
 def test_no_other_connection_is_tried_where_the_processors_have_no_time_for_it() -> None:

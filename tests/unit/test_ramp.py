@@ -8,7 +8,9 @@ import pytest
 from civsync.decide.ramp import Ramp, RampTuning
 
 MB = 1_000_000
-TUNING = RampTuning(settle=0.3, window=0.7, rest=30, worthwhile=3, enough=250.0 * MB)
+TUNING = RampTuning(
+    settle=0.3, window=0.7, rest=30, worthwhile=3, enough=250.0 * MB, light=20.0 * MB
+)
 TICK = 0.1
 
 
@@ -23,6 +25,10 @@ class Path:
     lines: int = 1
     received: float = 0
     worked: float = 0
+    makes: float = 0
+    """Seconds before a connection that was added brings anything."""
+    added: float = -1e12
+    bringing: int = 1
     now: float = 100.0
     ramp: Ramp = field(default_factory=lambda: Ramp(TUNING))
     changes: list[int] = field(default_factory=list)
@@ -30,20 +36,25 @@ class Path:
     def run(self, seconds: float, running: object = "a", *, tick: float = TICK) -> None:
         for _ in range(round(seconds / tick)):
             self.now += tick
-            self.received += self.rate(self.lines) * tick
-            self.worked += self.work(self.rate(self.lines)) * tick
-            self.missing -= self.rate(self.lines) * tick
+            expectant = self.now < self.added + self.makes
+            rate = self.rate(self.bringing if expectant else self.lines)
+            self.received += rate * tick
+            self.worked += self.work(rate) * tick
+            self.missing -= rate * tick
             change = self.ramp.observe(
                 self.now,
                 worked=self.worked,
                 received=int(self.received),
                 lines=self.lines,
+                expectant=expectant,
                 running=running,
                 room=self.most - self.lines,
                 missing=int(self.missing),
             )
-            self.lines += change
             if change:
+                self.bringing = self.lines
+                self.added = self.now if change > 0 else -1e12
+                self.lines += change
                 self.changes.append(change)
 
 
@@ -99,7 +110,7 @@ def test_no_trial_without_room() -> None:
 
 @pytest.mark.parametrize(
     ("busy", "lines"),
-    [(0.1, 4), (0.18, 4), (0.2, 3), (0.3, 2), (0.37, 2), (0.4, 1), (0.75, 1), (1.0, 1)],
+    [(0.1, 4), (0.17, 4), (0.2, 3), (0.3, 2), (0.34, 2), (0.36, 1), (0.75, 1), (1.0, 1)],
 )
 def test_no_more_are_tried_than_the_processors_can_follow(busy: float, lines: int) -> None:
     path = Path(lambda lines: 50 * MB * lines, work=lambda rate: min(1, busy * rate / (50 * MB)))
@@ -115,21 +126,22 @@ def test_the_rate_is_that_of_the_time_between_the_looks_at_it() -> None:
     assert path.ramp.rate == pytest.approx(100 * MB)
 
 
-@pytest.mark.parametrize(
-    ("first", "most", "gain", "kept"),
-    [
-        pytest.param(1, 2, 1.36, 1, id="twice as many, and what chance brings"),
-        pytest.param(1, 2, 1.5, 2, id="twice as many, and half as much again"),
-        pytest.param(3, 4, 1.1, 3, id="a third more, and less than a third of that"),
-        pytest.param(3, 4, 1.2, 4, id="a third more, and more than half of that"),
-    ],
-)
-def test_a_gain_is_one_in_proportion_to_what_was_added(
-    first: int, most: int, gain: float, kept: int
-) -> None:
-    path = Path(lambda lines: 50 * MB * (gain if lines > first else 1), lines=first, most=most)
+def test_slow_receiving_is_helped_also_while_the_processors_hash_what_was_there() -> None:
+    path = Path(lambda lines: 4 * MB * lines, work=lambda _: 0.9)
     path.run(10)
-    assert path.lines == kept
+    assert path.lines == 4
+
+
+def test_a_connection_is_judged_by_what_it_brings_once_it_brings_something() -> None:
+    path = Path(lambda lines: 50 * MB * lines, makes=2.5)
+    path.run(12)
+    assert path.changes == [1, 2]
+
+
+def test_one_that_never_brings_anything_is_not_judged() -> None:
+    path = Path(lambda _: 50 * MB, makes=1e9)
+    path.run(60)
+    assert path.changes == [1]
 
 
 def test_another_file_voids_what_was_measured() -> None:

@@ -1,11 +1,13 @@
-"""A dataclass of civsync's is one of the standard library's in all that can be seen of it."""
+"""A dataclass of civsync's is one of the standard library's in all that is seen of it in use."""
 
 import ast
 import copy
 import dataclasses
 import inspect
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, field
 from functools import partial
 from pathlib import Path
@@ -204,6 +206,67 @@ def test_a_value_can_be_copied_and_pickled() -> None:
     value = Place(document="civsync.yaml", line=3)
     assert copy.deepcopy(value) == copy.copy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_a_class_is_made_whole_by_whichever_call_comes_first() -> None:
+    @values.dataclass(frozen=True, slots=True)
+    class Base:
+        """A base."""
+
+        a: int
+
+    class Plain(Base):
+        """Has the base's own way to be made."""
+
+    class Doubled(Base):
+        """Calls it."""
+
+        def __init__(self, a: int) -> None:
+            super().__init__(a=2 * a)
+
+    assert Plain(1).a == 1
+    assert Doubled(2).a == 4
+    assert Base(a=3).a == 3
+    assert outcome(lambda: Plain(b=1)) == outcome(lambda: Base(b=1))  # type: ignore[call-arg]
+
+
+def test_threads_may_all_make_the_first_value_of_a_class() -> None:
+    for _ in range(50):
+
+        @values.dataclass(frozen=True, slots=True)
+        class Value:
+            """A value."""
+
+            a: int
+            b: list[int] = field(default_factory=list)
+
+        together = threading.Barrier(8)
+
+        def make(number: int, together: threading.Barrier = together) -> object:
+            together.wait()
+            return Value(number)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(make, range(8))) == [Value(number) for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    "optional", [lambda: 1, partial(field, default=1), partial(field, default_factory=list)]
+)
+def test_what_must_be_given_stands_before_what_need_not(optional: Callable[[], Any]) -> None:
+    def body() -> type:
+        class Value:
+            """A value."""
+
+            a: Any = optional()
+            b: int
+
+        return Value
+
+    make: Any = values.dataclass
+    with pytest.raises(TypeError, match="'b' follows default argument"):
+        make()(body())
+    assert make(kw_only=True)(body())(b=2).b == 2
 
 
 def test_a_value_that_holds_itself_can_be_shown() -> None:
