@@ -5,6 +5,7 @@ framework lies beneath, because frameworks repair the faults that we want to sen
 """
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -130,7 +131,17 @@ class Conversation:
                 raise Hangup
 
     def _pause(self, seconds: float) -> None:
-        if self._closing.wait(seconds):
+        """Wait, but no longer than the client is there: real servers see at once that it left."""
+        self._peer.settimeout(seconds)
+        try:
+            # The plain method: what is on the wire, not inside TLS.
+            early = socket.socket.recv(self._peer, 1, socket.MSG_PEEK)
+        except TimeoutError:
+            return
+        finally:
+            self._peer.settimeout(None)
+        # In the middle of a reply TLS has nothing to say but that it ends.
+        if not early or isinstance(self._peer, ssl.SSLSocket) or self._closing.wait(seconds):
             raise Hangup
 
     def _send(

@@ -1,6 +1,7 @@
 """The storage origin: signatures, ranges, credentials, parallel requests."""
 
 import http.client
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from civsync.demo.served import Served, serve
 from support.loopback import AGENT, ask
 
 DATA = bytes(range(256)) * 4
+LOOKS = 1000
 
 
 @pytest.fixture
@@ -141,6 +143,23 @@ def test_more_requests_than_allowed_for_one_url_are_refused(served: Served) -> N
     first.close()
     assert ask(url).status == 200
     assert served.peak_parallel == 1
+
+
+def test_who_leaves_a_slow_reply_frees_the_place_at_once(served: Served) -> None:
+    only_file(served).put(b"x" * 200_000)
+    served.registry.storage_rate = 1e-3
+    parts = urlsplit(signed(served))
+    slow = socket.create_connection((parts.hostname, parts.port))
+    slow.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert slow.recv(1)
+    assert served.running == 1
+    slow.close()
+    served.registry.storage_rate = None
+    for _ in range(LOOKS):
+        if not served.running:
+            break
+        ask(signed(served), range="bytes=0-0")
+    assert served.running == 0
 
 
 def test_a_finished_body_never_blocks_the_next_request(served: Served) -> None:
