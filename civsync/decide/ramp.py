@@ -68,7 +68,7 @@ class Ramp:
         worked: float,
         received: int,
         lines: int,
-        expectant: bool,
+        connecting: bool,
         running: Hashable,
         room: int,
         missing: int,
@@ -76,15 +76,15 @@ class Ramp:
         """Return how many connections to add, or to take back if negative.
 
         `worked` is `Clock.worked()`, `received` counts all bytes of the run, `lines` the
-        connections that receive; `expectant` says that one of them has not begun to,
-        and `running` of which files (a change voids what was measured). At most `room`
+        connections that receive; `connecting` says that one of them has brought no byte
+        so far, and `running` of which files (a change voids what was measured). At most `room`
         connections may be added, and `missing` bytes are to come of the running files.
         """
         if running != self._running or lines != self._lines:
             self._running = running
             self._trial = None
             self._restart(now, lines)
-        elif expectant:
+        elif connecting:
             # Far away, one needs several round trips before it can show what it brings.
             self._restart(now, lines)
         if now <= self._begins:

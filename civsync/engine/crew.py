@@ -76,8 +76,8 @@ class Crew:
         return sum(not scope.cancel_called for scope in self._helpers)
 
     @property
-    def expectant(self) -> bool:
-        """Whether a helper has brought no byte so far: its connection is being made."""
+    def connecting(self) -> bool:
+        """Whether the connection of a helper is still being made: it has brought no byte so far."""
         return any(
             first is None or first.at == first.start
             for scope, first in self._helpers.items()

@@ -145,7 +145,7 @@ class Lines:
             worked=self._clock.worked(),
             received=self.received,
             lines=lines,
-            expectant=any(crew.expectant for crew in crews),
+            connecting=any(crew.connecting for crew in crews),
             running=tuple(id(crew) for crew in crews),
             room=min(sum(crew.room for crew in crews), self._connections - lines),
             missing=sum(crew.missing for crew in crews),

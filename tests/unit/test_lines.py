@@ -63,7 +63,7 @@ class Run:
     most: int = 0
     makes: float = 0
     """Seconds before a connection brings anything."""
-    begun: dict[int, float] = field(default_factory=dict)
+    begun: dict[Connection, float] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
@@ -77,7 +77,7 @@ class Run:
 
     def brings(self, connection: Connection) -> bool:
         """Whether it is through with what it does before it brings the first byte."""
-        begun = self.begun.setdefault(id(connection.lease), self.clock.now)
+        begun = self.begun.setdefault(connection, self.clock.now)
         return self.clock.now >= begun + self.makes
 
     async def pass_time(self, seconds: float, *, step: float = 0.1) -> None:

@@ -36,8 +36,8 @@ class Path:
     def run(self, seconds: float, running: object = "a", *, tick: float = TICK) -> None:
         for _ in range(round(seconds / tick)):
             self.now += tick
-            expectant = self.now < self.added + self.makes
-            rate = self.rate(self.bringing if expectant else self.lines)
+            connecting = self.now < self.added + self.makes
+            rate = self.rate(self.bringing if connecting else self.lines)
             self.received += rate * tick
             self.worked += self.work(rate) * tick
             self.missing -= rate * tick
@@ -46,7 +46,7 @@ class Path:
                 worked=self.worked,
                 received=int(self.received),
                 lines=self.lines,
-                expectant=expectant,
+                connecting=connecting,
                 running=running,
                 room=self.most - self.lines,
                 missing=int(self.missing),
