@@ -175,9 +175,9 @@ class Crew:
 
     def call(self) -> None:
         """Let one more connection help; what the others have to do is shortened for it."""
-        if self._group is None or not self.room:
-            return
         with self.reception.mutex:
+            if self._group is None or not self.room:
+                return
             self.reception.pieces.shorten(self.reception.pieces.length(self.rate))
         scope = anyio.CancelScope()
         self._helpers[scope] = None
@@ -207,10 +207,10 @@ class Crew:
                 self._changed = anyio.Event()
 
     def _next(self) -> Lease | None:
-        """Take the next piece; the whole rest if nobody helps."""
+        """Take the next piece; the whole rest if nobody helps, or if ranges mean nothing."""
         pieces, part = self.reception.pieces, self.reception.part
         with self.reception.mutex:
-            if not self._helpers:
+            if not self._helpers or self.reception.whole:
                 return pieces.take(part.done)
             return pieces.take(part.done, pieces.length(self.rate)) or pieces.split()
 

@@ -152,15 +152,22 @@ class Lines:
         )
         for crew in crews:
             crew.rate = self._ramp.rate / max(1, lines)
-        for _ in range(change):
-            open_crews = [crew for crew in crews if crew.room]
-            max(open_crews, key=lambda crew: crew.missing / crew.lines).call()
         if change < 0:
             self._send_away(-change)
+        else:
+            self._call(change)
 
     @property
     def _used(self) -> int:
         return sum(crew.lines for crew in self._crews) + len(self._singles)
+
+    def _call(self, count: int) -> None:
+        for _ in range(count):
+            # Fewer than when they were counted: a thread may just have learnt that a server
+            # knows no ranges.
+            helpful = [crew for crew in self._crews if crew.room]
+            if helpful:
+                max(helpful, key=lambda crew: crew.missing / crew.lines).call()
 
     def _send_away(self, count: int) -> None:
         for _ in range(count if self._crews else 0):

@@ -98,6 +98,22 @@ def test_who_is_called_takes_what_follows_a_shortened_piece() -> None:
     run(main)
 
 
+def test_who_is_called_when_the_whole_file_begins_to_come_takes_nothing_of_it() -> None:
+    async def main() -> None:
+        scripted = ScriptedCrew()
+        async with led(scripted):
+            scripted.crew.call()
+            scripted.reception.whole = True
+            scripted.open[0].lease.end = 100
+            await settle()
+            assert scripted.spans == [(0, 100)]
+            await bring_the_rest(scripted)
+        assert scripted.whole
+        assert scripted.asked == [(0, 100)]
+
+    run(main)
+
+
 def test_pieces_are_as_long_as_the_rate_of_a_connection_says() -> None:
     async def main() -> None:
         scripted = ScriptedCrew()

@@ -10,6 +10,7 @@ import pytest
 
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
+from civsync.engine.crew import Crew
 from civsync.engine.lines import Lines
 from support.scripted_crew import Connection, ScriptedCrew, settle
 
@@ -209,6 +210,29 @@ def test_a_helper_goes_when_another_file_needs_its_connection() -> None:
                     assert run.used == 4
 
     conducted(test, rate=limited, connections=4)
+
+
+@pytest.mark.parametrize("looks", range(1, 15))
+def test_a_thread_may_learn_that_ranges_mean_nothing_while_connections_are_dealt_out(
+    looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = crew_of("a")
+    looked = []
+
+    def learn(each: Crew) -> int:
+        looked.append(each)
+        each.reception.whole = len(looked) >= looks
+        return SIZE
+
+    monkeypatch.setattr(Crew, "missing", property(learn))
+
+    async def test(run: Run) -> None:
+        async with received(run, crew):
+            await run.pass_time(6)
+            assert crew.crew.room == 0
+            assert len(looked) >= looks
+
+    conducted(test, rate=limited)
 
 
 def test_nobody_is_looked_after_who_can_use_no_help() -> None:
