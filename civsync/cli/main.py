@@ -157,6 +157,8 @@ def main(args: Sequence[str] | None = None, *, looked: bool = False) -> ExitCode
     context.looked = looked
     try:
         status = civsync.main(args=args, prog_name="civsync", standalone_mode=False, obj=context)
+        if context.output.unheard is not None and not status:
+            raise context.output.unheard
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except click.exceptions.NoArgsIsHelpError as bare:

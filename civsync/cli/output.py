@@ -51,6 +51,8 @@ class Output:
         """The name of the root that is spoken of, "" where there is only one."""
         self.gathered: list[Mapping[str, object]] | None = None
         """Where documents on one root each are gathered, to be printed as one."""
+        self.unheard: CivsyncError | NobodyReadsError | None = None
+        """What kept an event from being written; those that followed went nowhere."""
         self._tokens: set[Token] = set()
         for name in KEY_VARIABLES:
             with contextlib.suppress(ValueError):
@@ -90,9 +92,15 @@ class Output:
         )
 
     def event(self, body: Mapping[str, object]) -> None:
-        """Print one line of a JSON stream."""
+        """Print one line of a JSON stream; where that fails, `unheard` says why.
+
+        Work that is under way must not end half-way because nobody hears of it.
+        """
         head = {"schema": "civsync.event", "schema_version": 1}
-        self._put(sys.stdout, json_line({**head, **self._named(body)}))
+        try:
+            self._put(sys.stdout, json_line({**head, **self._named(body)}))
+        except (CivsyncError, NobodyReadsError) as error:
+            self.unheard = error
 
     def _named(self, body: Mapping[str, object]) -> Mapping[str, object]:
         return {"root": self.root, **body} if self.root else body

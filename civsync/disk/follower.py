@@ -39,7 +39,8 @@ class Follower:
     Bytes that belong just where the hash has come to are hashed from the writer's own
     buffer, the others are read back: `read` fills a buffer with what the file holds at an
     offset, `write` puts bytes at one, in the thread; both say how many that was and may
-    raise OSError. A `small` file has no thread. One thread at a time may call the methods.
+    raise OSError. A `small` file has no thread; where none can be made, `digests` reads all
+    back. One thread at a time may call the methods.
     """
 
     def __init__(
@@ -78,8 +79,7 @@ class Follower:
             self._raise_unwritten()
             if at != self._reached or self._error is not None:
                 return False
-            self._lend(_Lent(data, written=False))
-            return True
+            return self._lend(_Lent(data, written=False))
 
     def settle(self) -> None:
         """Return when all that was taken is written. Raises UnwrittenError as `take`."""
@@ -142,10 +142,12 @@ class Follower:
         """Stop; nothing is read from here on."""
         self._stop()
 
-    def _lend(self, lent: _Lent) -> None:
+    def _lend(self, lent: _Lent) -> bool:
+        if not self._start():
+            return False
         self._lent.append(lent)
         self._reached += len(lent.data)
-        self._start()
+        return True
 
     def _raise_unwritten(self) -> None:
         """Raise what kept the thread from writing, once, and go on from where that was."""
@@ -155,13 +157,19 @@ class Follower:
             end = self._frontier = self._reached = self._hasher.size
             raise UnwrittenError(end, reason)
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._stopping = False
-            self._thread = threading.Thread(target=self._follow, name="hash", daemon=True)
-            self._thread.start()
-        else:
+    def _start(self) -> bool:
+        """Have the thread go on; false where the system allows no more threads."""
+        if self._thread is not None:
             self._changed.notify_all()
+            return True
+        self._stopping = False
+        thread = threading.Thread(target=self._follow, name="hash", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def _stop(self) -> None:
         thread, self._thread = self._thread, None

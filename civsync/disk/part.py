@@ -170,7 +170,10 @@ class HeldPart:
             self._write_back.stop()
         fd, self._fd = self._fd, None
         if fd is not None:
-            os.close(fd)
+            # Network disks tell here what they could not store. What was sealed is flushed, and
+            # a part that is gone on with is read once more.
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
     def _find(self, fd: int) -> Ranges:
         """Find out what the file holds; what nothing can be known of is dropped."""

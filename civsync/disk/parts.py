@@ -249,11 +249,11 @@ class DiskParts:
             return
         if isinstance(part, LinkedPart):
             part.close()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, CivsyncError):
                 self._folder().unlink(part.name)
             return
         # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CivsyncError):
             folder = self._folder()
             name = part_name(part.sha256)
             other = held_under(folder, name) or 0
@@ -271,7 +271,7 @@ class DiskParts:
 
         One whose owner may live is left to it: it finds out by itself that it comes late.
         """
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CivsyncError):
             folder = self._folder()
             if folder.find(part_name(sha256)) is not None:
                 drop_idle(folder, part_name(sha256))

@@ -68,11 +68,14 @@ class WriteBack:
             return
         with self._changed:
             self._written = written
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="flush", daemon=True)
-                self._thread.start()
-            else:
+            if self._thread is not None:
                 self._changed.notify()
+                return
+            thread = threading.Thread(target=self._work, name="flush", daemon=True)
+            # Where the system allows no more threads, the flush at the end does it all.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def stop(self) -> None:
         """End the thread. Raises OSError if a flush failed."""

@@ -242,7 +242,9 @@ class Downloads:
         try:
             await self.work.fetch(action, turn.lane, _Following(self, turn))
         except CivsyncError as error:
-            if turn.item is not None and not turn.item.cancelled:
+            if turn.item is None:
+                raise  # of no file: the turns of those that wait for a name would never end
+            if not turn.item.cancelled:
                 turn.item.stage = Stage.FAILED
                 self.work.failed(turn.item.path, error)
         else:

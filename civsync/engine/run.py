@@ -105,11 +105,17 @@ async def carry_out(
     receipt could not be written; the ledger's notes stand in for it until the next run.
     """
     run = _Run(receipt, outside, manner, steered)
+    surprised = False
     try:
         await run.carry_out(plan, make_room)
+    except Exception as error:
+        surprised = not isinstance(error, CivsyncError)
+        raise
     finally:
-        with anyio.CancelScope(shield=True):
-            await run.commit()
+        # After a fault of ours only the notes know which files got their names: they stay.
+        if not surprised:
+            with anyio.CancelScope(shield=True):
+                await run.commit()
     return run.outcome()
 
 

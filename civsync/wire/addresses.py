@@ -6,6 +6,7 @@ business. Behind a proxy it is the proxy that looks names up, and judges them or
 """
 
 import contextlib
+import errno
 import socket
 import threading
 from time import monotonic
@@ -77,7 +78,10 @@ def look_up(host: str, port: int, abort: Abort, until: float) -> list[Address]:
         finally:
             abort.nudge()
 
-    threading.Thread(target=ask, daemon=True, name="look-up").start()
+    try:
+        threading.Thread(target=ask, daemon=True, name="look-up").start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "no more threads are allowed") from error
     while not found:
         left = until - monotonic()
         if left <= 0:

@@ -15,6 +15,8 @@ import anyio
 from anyio.to_thread import run_sync
 
 from civsync import __version__
+from civsync.core.codes import Code
+from civsync.core.errors import WireError
 from civsync.core.limits import (
     CONNECT_TIMEOUT_S,
     DEFAULT_CONNECTIONS,
@@ -162,6 +164,10 @@ class HttpTransport:
         async with self._streams:
             try:
                 await run_sync(run, abandon_on_cancel=True, limiter=self._threads)
+            except RuntimeError as error:
+                # What the work raises comes out below: this is the making of a thread.
+                message = "no connection: no more threads are allowed"
+                raise WireError(Code.UNREACHABLE, message) from error
             except anyio.get_cancelled_exc_class():
                 abort.fire()
                 # A thread cannot be cancelled: once it has begun, it is always waited for.

@@ -200,6 +200,27 @@ def run_errand(world: World, work: Callable[[Errand], T]) -> T:
     return anyio.run(main)
 
 
+@pytest.mark.parametrize(
+    ("host", "refused"), [("127.0.0.1", "AnyIO worker thread"), ("localhost", "look-up")]
+)
+def test_where_no_more_threads_may_be_made_the_host_is_out_of_reach(
+    host: str, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with WireServer() as server:
+        url = server.url().replace("127.0.0.1", host)
+        with pytest.raises(WireError, match="no more threads are allowed") as caught:
+            anyio.run(HttpTransport().stream, url, {}, Taken())
+        assert (caught.value.code, server.requests) == (Code.UNREACHABLE, [])
+
+
 def test_an_errand_gets_one_body_after_the_other_in_a_thread_of_its_own(world: World) -> None:
     world.says(200, BODY, {})
     here = threading.get_ident()

@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -431,6 +432,57 @@ def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Projec
     assert done.returncode == 1
     assert "error: the output cannot be written: No space left on device" in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@contextmanager
+def _full_disk() -> Iterator[int]:
+    with Path("/dev/full").open("w") as full:
+        yield full.fileno()
+
+
+@contextmanager
+def _without_a_reader() -> Iterator[int]:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (_full_disk, "error: the output cannot be written: No space left on device"),
+        (_without_a_reader, ""),
+    ],
+)
+def test_a_sync_whose_events_cannot_be_written_does_its_work_and_is_no_success(
+    project: Project,
+    served: Served,
+    output: Callable[[], AbstractContextManager[int]],
+    told: str,
+) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(f"model: {LANTERN}", "model: 918830")
+    assert project.run("lock").status == 0
+    with output() as out:
+        done = subprocess.run(
+            command("--json", "sync"),
+            cwd=project.folder,
+            env=project.environment,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "failure" in done.stderr) == (1, False)
+    assert told in done.stderr
+    requests = len(served.requests)
+    for words in (["status"], ["sync", "--json"]):
+        assert project.run(*words).status == 0
+    assert len(served.requests) == requests
 
 
 @pytest.mark.fault("4.4/stopped", "closed stdout")

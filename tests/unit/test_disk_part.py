@@ -411,6 +411,17 @@ def test_a_failed_write_of_the_thread_spoils_the_part(held: tuple[HeldPart, int]
         part.write(DATA[KIB:MIB], KIB)
 
 
+def test_a_descriptor_whose_close_fails_is_let_go_of_all_the_same(
+    held: tuple[HeldPart, int],
+) -> None:
+    part, fd = held
+    part.write(DATA, 0)
+    assert part.digests().sha256 == SHA256
+    os.close(fd)  # that of the part itself fails now, as one of a network disk may
+    part.close()
+    assert part.descriptor is None
+
+
 def fill(fd: int) -> None:
     step = 64 * KIB
     while step:

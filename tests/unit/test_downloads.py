@@ -447,6 +447,35 @@ def test_a_cancelled_file_whose_try_fails_at_that_moment_drops_its_part_all_the_
     assert failed == {A: Code.CANCELLED}
 
 
+def test_a_failure_of_no_file_ends_the_run_instead_of_being_waited_for() -> None:
+    lost = WireError(Code.CONNECTION_LOST, "it broke")
+
+    async def main() -> None:
+        async def fetch(_: Fetch | Replace, lane: Lane, follow: Follow) -> None:
+            async with lane:
+                follow.whole()
+            raise lost
+
+        async def drop(action: Fetch | Replace) -> None:
+            raise NotImplementedError(action)
+
+        work = Work(
+            fetch=fetch,
+            drop=drop,
+            failed=lambda *_: None,
+            must_stop=lambda: False,
+            limit=lambda _: None,
+            report=lambda _: None,
+        )
+        downloads = Downloads(work=work, lines=Lines(FakeClock()), jobs=1)
+        entry = locked_entry(locked_file(A, "a"))
+        await downloads.run([Fetch(want=Want(entry=entry, file=entry.files[0]))])
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        anyio.run(main)
+    assert caught.group_contains(WireError, match="it broke")
+
+
 # --- what orders do not change --------------------------------------------------------------
 
 

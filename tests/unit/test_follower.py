@@ -291,6 +291,26 @@ def test_where_no_more_threads_may_be_made_one_does_it_all(
     assert not grown.beside
 
 
+@pytest.mark.parametrize("again_from", [SIZE, 2 * CHUNK_BYTES])
+def test_where_no_thread_at_all_may_be_made_nobody_waits_for_one(
+    again_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    grown = Grown()
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        for at in range(0, again_from, CHUNK_BYTES):
+            grown.give(at, min(SIZE, at + CHUNK_BYTES))
+        grown.follower.settle()
+        assert grown.content[:again_from] == DATA[:again_from]
+    for at in range(again_from, SIZE, CHUNK_BYTES):
+        grown.give(at, min(SIZE, at + CHUNK_BYTES))
+    assert grown.done == Ranges.prefix_of(SIZE)
+    grown.check()
+
+
 @pytest.mark.parametrize("full", [CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES - 1])
 def test_a_write_that_failed_beside_a_hash_is_gone_on_from(full: int) -> None:
     grown = Grown(full=full)

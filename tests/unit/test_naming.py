@@ -127,6 +127,31 @@ def test_no_file_is_said_to_be_done_before_its_note() -> None:
     ]
 
 
+class FaultyWorld(TellingWorld):
+    """A world in which civsync has a fault, for as long as it is `faulty`."""
+
+    faulty = True
+
+    def take(self, event: Event) -> None:
+        if self.faulty and isinstance(event, FileDone) and event.path == "loras/2.bin":
+            raise RuntimeError("a fault")
+        super().take(event)
+
+
+def test_after_a_fault_of_ours_files_that_have_their_names_stay_ours() -> None:
+    world = FaultyWorld()
+    for number in range(5):
+        world.want(f"loras/{number}.bin", body(number), priority=-number)
+    with pytest.raises(BaseExceptionGroup):
+        world.sync(ONE)
+    there = set(world.tree)
+    assert {"loras/2.bin", "loras/3.bin"} <= there
+    world.faulty = False
+    outcome = world.sync(ONE)
+    assert (outcome.failures, sum(outcome.done.values())) == ((), 5 - len(there))
+    assert set(outcome.receipt.owned) == set(world.wanted)
+
+
 @pytest.mark.parametrize(
     ("sizes", "together"),
     [

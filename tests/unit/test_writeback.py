@@ -129,6 +129,26 @@ def test_what_came_out_of_order_is_told_as_it_was_before_the_flush(fd: int) -> N
     os.close(fd)
 
 
+def test_where_no_more_threads_may_be_made_nothing_is_flushed_until_one_may(
+    fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    flushes = Flushes()
+    back = WriteBack(fd, lambda: 0, flushes)
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        back.wrote(Ranges.prefix_of(STEP))
+        back.stop()
+    assert flushes.ranges == []
+    back.wrote(Ranges.prefix_of(2 * STEP))
+    flushes.wait_for(1)
+    back.stop()
+    assert flushes.ranges == [Ranges.prefix_of(2 * STEP)]
+    os.close(fd)
+
+
 def test_after_a_restart_as_much_is_needed_as_at_the_beginning(fd: int) -> None:
     flushes = Flushes()
     back = WriteBack(fd, lambda: 0, flushes)
