@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from civsync.core.errors import WireError
-from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES, PIECES_KEPT
+from civsync.core.limits import BUFFER_BYTES, CHUNK_BYTES, ERROR_BODY_BYTES, PIECES_KEPT
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
@@ -136,25 +136,28 @@ class BulkReader:
 
 
 def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
-    """Give the sink the body in pieces of up to CHUNK_BYTES, out of PIECES_KEPT + 1 buffers.
+    """Give the sink the body in pieces of up to BUFFER_BYTES, out of PIECES_KEPT + 1 buffers.
 
-    With a limit, pieces are small and followed by a wait. A piece is handed on soon after
-    nothing more came, and before any failure is raised: what came over the wire is never
-    lost.
+    With a limit, pieces are small and followed by a wait. A piece is handed on soon, be it
+    because nothing more came or because CHUNK_BYTES did, and before any failure is raised:
+    what came over the wire is never lost.
     """
-    size = CHUNK_BYTES if reply.length is None else min(reply.length, CHUNK_BYTES)
+    size = BUFFER_BYTES if reply.length is None else min(reply.length, BUFFER_BYTES)
     buffer = memoryview(bytearray(size))
     others: deque[memoryview] = deque()
     filled, due = 0, 0.0
     while not reply.ended:
         room = min(throttle.piece, size)
         try:
-            count = reply.read_now(buffer[filled : max(room, filled + 1)])
+            chunk = min(room, filled - filled % CHUNK_BYTES + CHUNK_BYTES)
+            count = reply.read_now(buffer[filled : max(chunk, filled + 1)])
             if count and not filled:
                 due = monotonic() + _GATHER_S
             filled += count
-            # A full piece does not wait, nor does the end.
-            complete = filled >= room or reply.ended
+            # A full piece does not wait, nor does the end. Where processors are short, bytes
+            # are always there, and only the time keeps the buffers of many bodies small.
+            late = filled >= CHUNK_BYTES and monotonic() >= due
+            complete = filled >= room or reply.ended or late
             more = not complete and reply.wait(due - monotonic() if filled else None)
         except WireError:
             if filled:

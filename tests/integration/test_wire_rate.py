@@ -9,7 +9,7 @@ import pytest
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
-from civsync.core.limits import CHUNK_BYTES, GIB, KIB, MIB
+from civsync.core.limits import BUFFER_BYTES, CHUNK_BYTES, GIB, KIB, MIB
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
@@ -45,6 +45,34 @@ def using(transport: HttpTransport, work: Callable[[], Awaitable[T]]) -> T:
             await transport.aclose()
 
     return anyio.run(main)
+
+
+# --- the size of pieces ---------------------------------------------------------------
+
+
+def _sizes_where_bytes_may_wait(
+    seconds: float, size: int, monkeypatch: pytest.MonkeyPatch
+) -> list[int]:
+    monkeypatch.setattr("civsync.wire.bulk._GATHER_S", seconds)
+    pieces = Pieces()
+    with serve([Send(reply(200, bytes(size)))]) as server:
+        transport = HttpTransport()
+        using(transport, lambda: transport.stream(server.url(), {}, pieces))
+    assert sum(pieces.sizes) == size
+    return pieces.sizes
+
+
+def test_a_piece_grows_up_to_a_full_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 2 * BUFFER_BYTES + CHUNK_BYTES
+    sizes = _sizes_where_bytes_may_wait(FOR_EVER_S, size, monkeypatch)
+    assert sizes == [BUFFER_BYTES, BUFFER_BYTES, CHUNK_BYTES]
+
+
+def test_a_piece_whose_time_is_over_grows_no_more_although_there_are_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = _sizes_where_bytes_may_wait(0, 8 * CHUNK_BYTES, monkeypatch)
+    assert max(sizes) <= CHUNK_BYTES
 
 
 # --- the limit ------------------------------------------------------------------------
@@ -125,7 +153,7 @@ def test_error_bodies_are_read_whatever_the_limit() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "piece"),
-    [(None, CHUNK_BYTES), (1, 4 * KIB), (MIB, MIB // 10), (1024 * MIB, CHUNK_BYTES)],
+    [(None, BUFFER_BYTES), (1, 4 * KIB), (MIB, MIB // 10), (1024 * MIB, CHUNK_BYTES)],
     ids=["none", "low", "middle", "high"],
 )
 def test_a_piece_is_a_tenth_of_a_second(rate: int | None, piece: int) -> None:
