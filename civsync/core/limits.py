@@ -137,10 +137,10 @@ each (4 MiB ones measured 22 % at 100 ms), large ones let the hash fall behind."
 CHUNK_BYTES: Final = 1 * MIB
 """Unit of reading and hashing; larger ones measured no faster."""
 
-BUFFER_BYTES: Final = 4 * MIB
-"""The most of a body that is received before it is handed on, where it comes fast. The threads
-that receive and hash then meet less often: with TLS on two processors, 1 MiB took 6 to 8 %
-longer than 2 to 4, and 256 KiB 19 %."""
+LARGE_BUFFER_BYTES: Final = 4 * MIB
+"""The most of a body that is received before it is handed on, for one body at a time; of all
+others it is CHUNK_BYTES. The threads that receive and hash then meet less often: with TLS on
+two processors pieces of 1 MiB took 6 to 8 % longer than of 2 to 4, and of 256 KiB 19 %."""
 
 ERRAND_BYTES: Final = CHUNK_BYTES
 """Up to here a file is claimed, received, checked and named by one errand of one thread."""

@@ -8,12 +8,13 @@ out to be closed) or inflated here, and no credential is added.
 import ssl
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
 from civsync.core.errors import WireError
-from civsync.core.limits import BUFFER_BYTES, CHUNK_BYTES, ERROR_BODY_BYTES, PIECES_KEPT
+from civsync.core.limits import CHUNK_BYTES, ERROR_BODY_BYTES, LARGE_BUFFER_BYTES, PIECES_KEPT
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort
@@ -55,6 +56,7 @@ class BulkReader:
         }
         self._patience = patience
         self._lock = threading.Lock()
+        self._has_large = threading.Lock()
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._closed = False
 
@@ -75,7 +77,8 @@ class BulkReader:
             sink = judge(reply.head)
             if sink is None:
                 return _read_some(reply, ERROR_BODY_BYTES)
-            _pour(reply, sink, abort, self._throttle)
+            with self._buffer_size(reply.length) as size:
+                _pour(reply, sink, abort, self._throttle, size)
             return b""
         finally:
             abort.release()
@@ -115,6 +118,23 @@ class BulkReader:
                 connection.close()
                 raise
 
+    @contextmanager
+    def _buffer_size(self, length: int | None) -> Iterator[int]:
+        """Say how large the buffers of a body are while it is received inside.
+
+        One body at a time has large ones: for a single file that is what counts, and many
+        would fill the memory.
+        """
+        if length is None or length < LARGE_BUFFER_BYTES:
+            yield CHUNK_BYTES if length is None else min(length, CHUNK_BYTES)
+        elif not self._has_large.acquire(blocking=False):
+            yield CHUNK_BYTES
+        else:
+            try:
+                yield LARGE_BUFFER_BYTES
+            finally:
+                self._has_large.release()
+
     def _take(self, route: Route) -> Connection | None:
         while True:
             with self._lock:
@@ -135,29 +155,25 @@ class BulkReader:
             connection.close()
 
 
-def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle) -> None:
-    """Give the sink the body in pieces of up to BUFFER_BYTES, out of PIECES_KEPT + 1 buffers.
+def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle, size: int) -> None:
+    """Give the sink the body in pieces of up to `size` bytes, out of PIECES_KEPT + 1 buffers.
 
-    With a limit, pieces are small and followed by a wait. A piece is handed on soon, be it
-    because nothing more came or because CHUNK_BYTES did, and before any failure is raised:
-    what came over the wire is never lost.
+    With a limit, pieces are small and followed by a wait. A piece is handed on soon after
+    nothing more came, and before any failure is raised: what came over the wire is never
+    lost.
     """
-    size = BUFFER_BYTES if reply.length is None else min(reply.length, BUFFER_BYTES)
     buffer = memoryview(bytearray(size))
     others: deque[memoryview] = deque()
     filled, due = 0, 0.0
     while not reply.ended:
         room = min(throttle.piece, size)
         try:
-            chunk = min(room, filled - filled % CHUNK_BYTES + CHUNK_BYTES)
-            count = reply.read_now(buffer[filled : max(chunk, filled + 1)])
+            count = reply.read_now(buffer[filled : max(room, filled + 1)])
             if count and not filled:
                 due = monotonic() + _GATHER_S
             filled += count
-            # A full piece does not wait, nor does the end. Where processors are short, bytes
-            # are always there, and only the time keeps the buffers of many bodies small.
-            late = filled >= CHUNK_BYTES and monotonic() >= due
-            complete = filled >= room or reply.ended or late
+            # A full piece does not wait, nor does the end.
+            complete = filled >= room or reply.ended
             more = not complete and reply.wait(due - monotonic() if filled else None)
         except WireError:
             if filled:

@@ -8,7 +8,7 @@ import threading
 from time import monotonic
 from typing import Final
 
-from civsync.core.limits import BUFFER_BYTES, CHUNK_BYTES, KIB
+from civsync.core.limits import CHUNK_BYTES, KIB, LARGE_BUFFER_BYTES
 from civsync.decide.bucket import BURST_S, Bucket
 from civsync.wire.abort import Abort
 
@@ -32,7 +32,7 @@ class Throttle:
         """The most bytes to read before the next `wait`."""
         rate = self._bucket.rate
         if rate is None:
-            return BUFFER_BYTES
+            return LARGE_BUFFER_BYTES
         return min(max(int(rate * BURST_S), _LEAST_PIECE), CHUNK_BYTES)
 
     def limit(self, rate: int | None) -> None:

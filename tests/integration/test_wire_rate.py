@@ -9,7 +9,7 @@ import pytest
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
-from civsync.core.limits import BUFFER_BYTES, CHUNK_BYTES, GIB, KIB, MIB
+from civsync.core.limits import CHUNK_BYTES, GIB, KIB, LARGE_BUFFER_BYTES, MIB
 from civsync.core.wire import Head
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
@@ -50,29 +50,31 @@ def using(transport: HttpTransport, work: Callable[[], Awaitable[T]]) -> T:
 # --- the size of pieces ---------------------------------------------------------------
 
 
-def _sizes_where_bytes_may_wait(
-    seconds: float, size: int, monkeypatch: pytest.MonkeyPatch
-) -> list[int]:
-    monkeypatch.setattr("civsync.wire.bulk._GATHER_S", seconds)
-    pieces = Pieces()
-    with serve([Send(reply(200, bytes(size)))]) as server:
-        transport = HttpTransport()
-        using(transport, lambda: transport.stream(server.url(), {}, pieces))
-    assert sum(pieces.sizes) == size
-    return pieces.sizes
+def test_one_body_at_a_time_comes_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("civsync.wire.bulk._GATHER_S", FOR_EVER_S)
+    size = 2 * LARGE_BUFFER_BYTES + CHUNK_BYTES
+    transport, outer, inner, later = HttpTransport(), Pieces(), Pieces(), Pieces()
 
+    async def main(url: str) -> None:
+        async with anyio.create_task_group() as group:
+            begun, go_on = threading.Event(), threading.Event()
 
-def test_a_piece_grows_up_to_a_full_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 2 * BUFFER_BYTES + CHUNK_BYTES
-    sizes = _sizes_where_bytes_may_wait(FOR_EVER_S, size, monkeypatch)
-    assert sizes == [BUFFER_BYTES, BUFFER_BYTES, CHUNK_BYTES]
+            def take(data: memoryview | bytes) -> None:
+                begun.set()
+                assert go_on.wait(20)
+                outer.take(data)
 
+            group.start_soon(transport.stream, url, {}, lambda _: take)
+            assert await anyio.to_thread.run_sync(begun.wait, 20)
+            await transport.stream(url, {}, inner)
+            go_on.set()
+        await transport.stream(url, {}, later)
 
-def test_a_piece_whose_time_is_over_grows_no_more_although_there_are_bytes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sizes = _sizes_where_bytes_may_wait(0, 8 * CHUNK_BYTES, monkeypatch)
-    assert max(sizes) <= CHUNK_BYTES
+    steps = [Send(reply(200, bytes(size)))]
+    with serve(steps, steps, steps) as server:
+        using(transport, lambda: main(server.url()))
+    assert outer.sizes == later.sizes == [LARGE_BUFFER_BYTES, LARGE_BUFFER_BYTES, CHUNK_BYTES]
+    assert inner.sizes == [CHUNK_BYTES] * 9
 
 
 # --- the limit ------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def test_error_bodies_are_read_whatever_the_limit() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "piece"),
-    [(None, BUFFER_BYTES), (1, 4 * KIB), (MIB, MIB // 10), (1024 * MIB, CHUNK_BYTES)],
+    [(None, LARGE_BUFFER_BYTES), (1, 4 * KIB), (MIB, MIB // 10), (1024 * MIB, CHUNK_BYTES)],
     ids=["none", "low", "middle", "high"],
 )
 def test_a_piece_is_a_tenth_of_a_second(rate: int | None, piece: int) -> None:
