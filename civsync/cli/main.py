@@ -155,10 +155,18 @@ def main(args: Sequence[str] | None = None, *, looked: bool = False) -> ExitCode
     """
     context = Context()
     context.looked = looked
+    status = _run(context, args)
+    unheard = context.output.unheard
+    if isinstance(unheard, CivsyncError):
+        context.output.error(unheard)
+    # Changes that are told to nobody are no answer, either.
+    answered = status not in {ExitCode.OK, ExitCode.PENDING}
+    return status if unheard is None or answered else ExitCode.UNEXPECTED
+
+
+def _run(context: Context, args: Sequence[str] | None) -> ExitCode | int:
     try:
         status = civsync.main(args=args, prog_name="civsync", standalone_mode=False, obj=context)
-        if context.output.unheard is not None and not status:
-            raise context.output.unheard
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except click.exceptions.NoArgsIsHelpError as bare:

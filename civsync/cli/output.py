@@ -52,7 +52,7 @@ class Output:
         self.gathered: list[Mapping[str, object]] | None = None
         """Where documents on one root each are gathered, to be printed as one."""
         self.unheard: CivsyncError | NobodyReadsError | None = None
-        """What kept an event from being written; those that followed went nowhere."""
+        """What kept a line of a JSON stream from being written; what followed went nowhere."""
         self._tokens: set[Token] = set()
         for name in KEY_VARIABLES:
             with contextlib.suppress(ValueError):
@@ -81,24 +81,26 @@ class Output:
         self._put(sys.stdout, text + "\n")
 
     def document(self, schema: str, body: Mapping[str, object], *, in_stream: bool = False) -> None:
-        """Print a JSON document; with `in_stream` on one line, so that it fits among events."""
-        if self.gathered is not None and not in_stream:
+        """Print a JSON document; with `in_stream` as a line among events, and as they are."""
+        if in_stream:
+            self._line(schema, body)
+        elif self.gathered is not None:
             self.gathered.append(body)
-            return
-        indent = None if in_stream else 2
-        told = self._named(body) if in_stream else body
-        self._put(
-            sys.stdout, json_line({"schema": schema, "schema_version": 1, **told}, indent=indent)
-        )
+        else:
+            whole = {"schema": schema, "schema_version": 1, **body}
+            self._put(sys.stdout, json_line(whole, indent=2))
 
     def event(self, body: Mapping[str, object]) -> None:
         """Print one line of a JSON stream; where that fails, `unheard` says why.
 
         Work that is under way must not end half-way because nobody hears of it.
         """
-        head = {"schema": "civsync.event", "schema_version": 1}
+        self._line("civsync.event", body)
+
+    def _line(self, schema: str, body: Mapping[str, object]) -> None:
+        line = json_line({"schema": schema, "schema_version": 1, **self._named(body)})
         try:
-            self._put(sys.stdout, json_line({**head, **self._named(body)}))
+            self._put(sys.stdout, line)
         except (CivsyncError, NobodyReadsError) as error:
             self.unheard = error
 
@@ -272,6 +274,7 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 def discard(stream: TextIO) -> None:
     """Lead a stream that failed into nothing, or its rest would fail again at exit."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
+    with contextlib.suppress(OSError):  # without a free descriptor it can only be left alone
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

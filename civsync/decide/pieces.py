@@ -6,7 +6,12 @@ is measured, asked for or written here, and no time is read. Not for several thr
 
 from typing import Final
 
-from civsync.core.limits import MIB, PIECE_MAX_BYTES, PIECE_MIN_BYTES, SEGMENTED_BYTES
+from civsync.core.limits import (
+    LARGE_BUFFER_BYTES,
+    PIECE_MAX_BYTES,
+    PIECE_MIN_BYTES,
+    SEGMENTED_BYTES,
+)
 from civsync.core.ranges import Ranges
 from civsync.core.values import dataclass
 
@@ -20,13 +25,14 @@ class PieceTuning:
     """All in bytes. A file of less than `segmented` is received by one connection.
 
     A piece has between `shortest` and `longest`; the second half of one is worth a request
-    of its own from `half` on.
+    of its own from `half` on, which is no less than what may have come of it already and was
+    not handed on.
     """
 
     segmented: int = SEGMENTED_BYTES
     shortest: int = PIECE_MIN_BYTES
     longest: int = PIECE_MAX_BYTES
-    half: int = 2 * MIB
+    half: int = LARGE_BUFFER_BYTES
 
 
 @dataclass(slots=True, eq=False)

@@ -161,6 +161,9 @@ class Folder:
         After an OSError the file must not be trusted.
         """
         if not self.durable:
+            # Each close of a file, be it of a duplicate, lets a network disk tell what it could
+            # not store (`flush` of vfs.rst); on others it does nothing.
+            os.close(os.dup(fd))
             return
         if sys.platform == "darwin":
             import fcntl  # noqa: PLC0415 - exists on POSIX only

@@ -16,7 +16,7 @@ from anyio.to_thread import run_sync
 
 from civsync import __version__
 from civsync.core.codes import Code
-from civsync.core.errors import WireError
+from civsync.core.errors import CivsyncError, WireError
 from civsync.core.limits import (
     CONNECT_TIMEOUT_S,
     DEFAULT_CONNECTIONS,
@@ -27,7 +27,7 @@ from civsync.core.limits import (
 from civsync.core.values import dataclass
 from civsync.core.wire import Head, HttpAnswer, HttpRequest
 from civsync.ports import Errand, Sink
-from civsync.wire.abort import Abort
+from civsync.wire.abort import Abort, StoppedError
 from civsync.wire.addresses import Addresses
 from civsync.wire.bulk import BulkReader
 from civsync.wire.connection import Patience
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"civsync/{__version__}"
 
+
+_OVER_S: Final = 0.005
+"""How often a thread that was broken off is looked for: waiting for it must not need another."""
 
 T = TypeVar("T")
 
@@ -173,8 +176,9 @@ class HttpTransport:
                 # A thread cannot be cancelled: once it has begun, it is always waited for.
                 if not begun.acquire(blocking=False):
                     with anyio.CancelScope(shield=True):
-                        await run_sync(over.wait, limiter=self._threads)
-                if not ended or isinstance(ended[0], BaseException):
+                        while not over.is_set():  # noqa: ASYNC110 - a thread sets it
+                            await anyio.sleep(_OVER_S)
+                if not ended or isinstance(ended[0], CivsyncError | StoppedError):
                     raise
         if isinstance(ended[0], BaseException):
             raise ended[0]

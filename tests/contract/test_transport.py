@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from civsync.core.codes import Code
@@ -14,6 +15,7 @@ from civsync.core.errors import DiskError, WireError
 from civsync.core.limits import ERROR_BODY_BYTES
 from civsync.core.wire import Head, HttpRequest
 from civsync.ports import Errand, Sink, Transport
+from civsync.wire.abort import StoppedError
 from civsync.wire.transport import HttpTransport
 from support.scripted_transport import ScriptedTransport, answer
 from support.wire_server import Send, WireServer, reply
@@ -236,6 +238,71 @@ def test_an_errand_gets_one_body_after_the_other_in_a_thread_of_its_own(world: W
 
     assert run_errand(world, work) == 7
     assert world.seen == 3
+
+
+@dataclass(frozen=True)
+class Course:
+    """What an errand that is cancelled tells, and is told."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    waited_for: threading.Event = field(default_factory=threading.Event)
+
+
+def _cancelled(work: Callable[[Errand, Course], None]) -> None:
+    """Cancel an errand once it says that it has begun."""
+
+    async def main() -> None:
+        course, transport, scope = Course(), HttpTransport(), anyio.CancelScope()
+
+        async def errand() -> None:
+            with scope:
+                await transport.errand(lambda errand: work(errand, course))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(errand)
+            while not course.begun.is_set():
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+            for _ in range(100):
+                await anyio.lowlevel.checkpoint()
+            course.waited_for.set()
+
+    anyio.run(main)
+
+
+def test_a_cancelled_errand_is_waited_for_without_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[BaseException] = []
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def work(errand: Errand, course: Course) -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        course.begun.set()
+        try:
+            errand.rest(1000)
+        except BaseException as error:
+            assert course.waited_for.wait(20)
+            ended.append(error)
+            raise
+
+    _cancelled(work)
+    assert [type(error) for error in ended] == [StoppedError]
+
+
+def test_a_fault_in_a_cancelled_errand_is_not_lost() -> None:
+    def work(errand: Errand, course: Course) -> None:
+        course.begun.set()
+        try:
+            errand.rest(1000)
+        finally:
+            raise ValueError("a fault")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        _cancelled(work)
+    assert caught.group_contains(ValueError, match="a fault")
 
 
 def test_an_errand_reads_what_no_sink_takes(world: World) -> None:

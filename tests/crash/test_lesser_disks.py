@@ -17,7 +17,7 @@ from civsync.disk.ledger import DiskLedger
 from civsync.disk.root import open_root
 from support.crash_worlds import FOREIGN, crash_world, sha256
 from support.fuse_disks import FuseDisk, fuse_disk
-from support.fuse_passthrough import FOLDS, LINKLESS, LOCKLESS, LOCKS_LIE
+from support.fuse_passthrough import FOLDS, FULL_AT_CLOSE, LINKLESS, LOCKLESS, LOCKS_LIE
 from support.segment_world import tell
 from support.shop import Shop, Synced, listing, only_file, open_shop
 from support.strace import KILLED
@@ -321,6 +321,20 @@ def test_a_kill_at_any_change_of_a_disk_loses_nothing(
         assert change > changes, "a change was made that should have been the last"
         assert killed >= 3
         tell(record_property, changes=changes, kills=killed, lost=0)
+
+
+# --- a quota that only a close tells of ---------------------------------------------------------
+
+
+def test_without_flushes_a_file_whose_close_fails_gets_no_name(tmp_path: Path) -> None:
+    with shop_on(tmp_path, FULL_AT_CLOSE) as (shop, _):
+        shop.locked(*shop.offer(KIB, 2048 * KIB))
+        refused = sync(shop, "--no-fsync")
+        assert (refused.status, list(refused.codes.values())) == (8, ["no-space"] * 2)
+        assert (owned(shop), shop.tree) == ({}, {})
+        # Flushes are answered well there, so nobody need ask the close.
+        assert sync(shop).done == {"fetched": 2}
+        assert set(owned(shop)) == {ONE, TWO}
 
 
 # --- two at once -----------------------------------------------------------------------------

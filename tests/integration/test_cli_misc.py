@@ -485,6 +485,34 @@ def test_a_sync_whose_events_cannot_be_written_does_its_work_and_is_no_success(
     assert len(served.requests) == requests
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("entry", "words", "status", "told"),
+    [
+        pytest.param(f"model: {LANTERN}", ["sync", "--dry-run", "--check"], 1, "", id="changes"),
+        pytest.param("modle: 1", ["sync"], ExitCode.INVALID, "error: civsync.yaml", id="failed"),
+    ],
+)
+def test_what_a_full_disk_kept_from_the_stream_is_told_whatever_else_went_wrong(
+    project: Project, served: Served, entry: str, words: list[str], status: int, told: str
+) -> None:
+    project.environment["CIVSYNC_API_URL"] = served.api_url
+    project.write(entry)
+    with _full_disk() as out:
+        done = subprocess.run(
+            command("--json", *words),
+            cwd=project.folder,
+            env=project.environment,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+    assert told in done.stderr
+    assert "error: the output cannot be written: No space left on device" in done.stderr
+
+
 @pytest.mark.fault("4.4/stopped", "closed stdout")
 @pytest.mark.skipif(os.name != "posix", reason="closes descriptors as a POSIX shell does")
 @pytest.mark.parametrize("closed", ["1", "2"])

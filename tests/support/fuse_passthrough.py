@@ -7,7 +7,9 @@ but for what its traits say:
   as on APFS, NTFS and exFAT;
 - `linkless`: there are no hard links (EPERM), as on exFAT;
 - `lockless`: `flock` is answered with ENOSYS;
-- `locks-lie`: `flock` is granted to everybody.
+- `locks-lie`: `flock` is granted to everybody;
+- `full-at-close`: a file that is received is taken in full, and its close tells that there was
+  no room for it (EDQUOT), as on NFS.
 
 None has files without a name (O_TMPFILE), reflinks or links of the symbolic kind.
 """
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from civsync.disk.root import PARTS
 from support.fuse_messages import (
     ATIME_NOW,
     AUTO_INVAL_DATA,
@@ -47,12 +50,17 @@ FOLDS: Final = "folds"
 LINKLESS: Final = "linkless"
 LOCKLESS: Final = "lockless"
 LOCKS_LIE: Final = "locks-lie"
+FULL_AT_CLOSE: Final = "full-at-close"
 
 _OF_THE_KERNEL: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_TRUNC
 """Flags of `open` that the kernel has seen to, or that would be about a link of /proc here."""
 
 _WRITE_IN: Final = 40
 """Bytes before the data of a WRITE."""
+
+
+def _way_to(fd: int) -> str:
+    return os.readlink(f"/proc/self/fd/{fd}")
 
 
 def fold(name: str) -> str:
@@ -105,7 +113,7 @@ class Passthrough:
             Op.CREATE: self._create,
             Op.READ: self._read,
             Op.WRITE: self._write,
-            Op.FLUSH: lambda _: b"",
+            Op.FLUSH: self._flush,
             Op.FSYNC: self._fsync,
             Op.RELEASE: self._release,
             Op.OPENDIR: self._opendir,
@@ -252,6 +260,12 @@ class Passthrough:
         fd, offset, size = request.fields("2QI")
         data = request.body[_WRITE_IN : _WRITE_IN + size]
         return struct.pack("=II", os.pwrite(fd, data, offset), 0)
+
+    def _flush(self, request: Request) -> bytes:
+        (fd,) = request.fields("Q")
+        if FULL_AT_CLOSE in self._traits and os.path.dirname(_way_to(fd)).endswith(PARTS):
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return b""
 
     def _fsync(self, request: Request) -> bytes:
         """Leave it at that: no power is cut here, and many flushes would only take time."""

@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from civsync.cli.output import (
     Output,
     OutputChoice,
     count_text,
+    discard,
     duration_text,
     error_document,
     json_line,
@@ -115,6 +117,16 @@ def test_colors_on_a_terminal(
     with terminal():
         painted = Output(OutputChoice(color=color)).paint("x", "red")
     assert painted == ("\x1b[31mx\x1b[0m" if colored else "x")
+
+
+def test_a_stream_that_cannot_be_led_into_nothing_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "devnull", str(tmp_path / "there is none"))
+    with (tmp_path / "out").open("w") as stream:
+        discard(stream)
+        stream.write("more")
+    assert (tmp_path / "out").read_text() == "more"
 
 
 @pytest.mark.parametrize(("color", "colored"), [("auto", False), ("always", True)])

@@ -5,6 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from civsync.core.limits import LARGE_BUFFER_BYTES
 from civsync.core.ranges import Ranges
 from civsync.decide.pieces import Lease, Pieces, PieceTuning
 
@@ -68,6 +69,14 @@ def test_what_is_too_short_is_not_split() -> None:
     pieces.advance(lease, 91)
     assert pieces.split() is None
     assert Pieces(SIZE, TUNING).split() is None
+
+
+def test_what_is_split_off_is_not_in_the_buffer_of_who_had_it() -> None:
+    for short, start in ((0, LARGE_BUFFER_BYTES), (1, None)):
+        pieces = Pieces(2 * LARGE_BUFFER_BYTES - short)
+        assert pieces.take(Ranges()) is not None
+        half = pieces.split()
+        assert (half and half.start) == start
 
 
 def test_no_more_is_taken_than_the_piece_has_left() -> None:
