@@ -56,7 +56,7 @@ class BulkReader:
         }
         self._patience = patience
         self._lock = threading.Lock()
-        self._has_large = threading.Lock()
+        self._bodies = 0
         self._idle: dict[Route, list[Connection]] = defaultdict(list)
         self._closed = False
 
@@ -122,18 +122,17 @@ class BulkReader:
     def _buffer_size(self, length: int | None) -> Iterator[int]:
         """Say how large the buffers of a body are while it is received inside.
 
-        One body at a time has large ones: for a single file that is what counts, and many
+        One that begins alone has large ones: for a single file that is what counts, and many
         would fill the memory.
         """
-        if length is None or length < LARGE_BUFFER_BYTES:
-            yield CHUNK_BYTES if length is None else min(length, CHUNK_BYTES)
-        elif not self._has_large.acquire(blocking=False):
-            yield CHUNK_BYTES
-        else:
-            try:
-                yield LARGE_BUFFER_BYTES
-            finally:
-                self._has_large.release()
+        with self._lock:
+            size = CHUNK_BYTES if self._bodies else LARGE_BUFFER_BYTES
+            self._bodies += 1
+        try:
+            yield size if length is None else min(size, length)
+        finally:
+            with self._lock:
+                self._bodies -= 1
 
     def _take(self, route: Route) -> Connection | None:
         while True:

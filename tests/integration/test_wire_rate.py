@@ -50,7 +50,7 @@ def using(transport: HttpTransport, work: Callable[[], Awaitable[T]]) -> T:
 # --- the size of pieces ---------------------------------------------------------------
 
 
-def test_one_body_at_a_time_comes_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_begins_alone_comes_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("civsync.wire.bulk._GATHER_S", FOR_EVER_S)
     size = 2 * LARGE_BUFFER_BYTES + CHUNK_BYTES
     transport, outer, inner, later = HttpTransport(), Pieces(), Pieces(), Pieces()
