@@ -5,6 +5,8 @@ four times the CPU. Nothing is followed, retried (but for a kept connection that
 out to be closed) or inflated here, and no credential is added.
 """
 
+import mmap
+import os
 import ssl
 import threading
 from collections import defaultdict, deque
@@ -25,6 +27,9 @@ from civsync.wire.throttle import Throttle
 
 _GATHER_S: Final = 0.02
 """How long received bytes may wait for more: each call of a sink has its price."""
+
+_OWN_MEMORY: Final = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
+"""Without these flags it would be memory for several processes, which is dearer to touch."""
 
 
 class BulkReader:
@@ -154,6 +159,17 @@ class BulkReader:
             connection.close()
 
 
+def _fresh_buffer(size: int) -> memoryview:
+    """Return a buffer whose memory goes back to the system with its last view, if it is large.
+
+    malloc would keep what is freed, for each thread anew: where several connections received
+    1 GiB, the peak was 73 MiB instead of 63.
+    """
+    if size < CHUNK_BYTES:
+        return memoryview(bytearray(size))
+    return memoryview(mmap.mmap(-1, size, **_OWN_MEMORY))
+
+
 def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle, size: int) -> None:
     """Give the sink the body in pieces of up to `size` bytes, out of PIECES_KEPT + 1 buffers.
 
@@ -161,7 +177,7 @@ def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle, size: int)
     nothing more came, and before any failure is raised: what came over the wire is never
     lost.
     """
-    buffer = memoryview(bytearray(size))
+    buffer = _fresh_buffer(size)
     others: deque[memoryview] = deque()
     filled, due = 0, 0.0
     while not reply.ended:
@@ -187,7 +203,7 @@ def _pour(reply: Reply, sink: Sink, abort: Abort, throttle: Throttle, size: int)
                 others.append(buffer)
                 # Made when they are needed: most bodies are one piece.
                 fresh = len(others) <= PIECES_KEPT
-                buffer = memoryview(bytearray(size)) if fresh else others.popleft()
+                buffer = _fresh_buffer(size) if fresh else others.popleft()
 
 
 def _read_some(reply: Reply, cap: int) -> bytes:
