@@ -138,7 +138,7 @@ CHUNK_BYTES: Final = 1 * MIB
 """Unit of reading and hashing; larger ones measured no faster."""
 
 LARGE_BUFFER_BYTES: Final = 2 * MIB
-"""The most of a body that is received before it is handed on, if it begins alone; of all others
+"""The most of a long body that is received before it is handed on, if it begins alone; of others
 it is CHUNK_BYTES. The threads that receive and hash then meet less often: with TLS on two
 processors pieces of 256 KiB took 19 % longer than of 1 MiB, and those 6 % longer than of 2 MiB;
 4 MiB gained 2 % more, for twice the memory."""

@@ -28,6 +28,9 @@ from civsync.wire.throttle import Throttle
 _GATHER_S: Final = 0.02
 """How long received bytes may wait for more: each call of a sink has its price."""
 
+_BUFFERS_A_BODY: Final = 8
+"""How many large buffers a body must fill to get them."""
+
 _OWN_MEMORY: Final = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
 """Without these flags it would be memory for several processes, which is dearer to touch."""
 
@@ -127,11 +130,13 @@ class BulkReader:
     def _buffer_size(self, length: int | None) -> Iterator[int]:
         """Say how large the buffers of a body are while it is received inside.
 
-        One that begins alone has large ones: for a single file that is what counts, and many
-        would fill the memory.
+        A long one that begins alone has large ones: for a single file that is what counts, and
+        many would fill the memory. What came beyond the end of a piece that is shortened
+        meanwhile is lost, which must be little beside the body.
         """
+        long = length is not None and length >= LARGE_BUFFER_BYTES * _BUFFERS_A_BODY
         with self._lock:
-            size = CHUNK_BYTES if self._bodies else LARGE_BUFFER_BYTES
+            size = LARGE_BUFFER_BYTES if long and not self._bodies else CHUNK_BYTES
             self._bodies += 1
         try:
             yield size if length is None else min(size, length)

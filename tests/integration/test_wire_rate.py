@@ -52,7 +52,7 @@ def using(transport: HttpTransport, work: Callable[[], Awaitable[T]]) -> T:
 
 def test_a_body_that_begins_alone_comes_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("civsync.wire.bulk._GATHER_S", FOR_EVER_S)
-    size = 2 * LARGE_BUFFER_BYTES + CHUNK_BYTES
+    size = 8 * LARGE_BUFFER_BYTES + CHUNK_BYTES
     transport, outer, inner, later = HttpTransport(), Pieces(), Pieces(), Pieces()
 
     async def main(url: str) -> None:
@@ -73,8 +73,16 @@ def test_a_body_that_begins_alone_comes_in_large_pieces(monkeypatch: pytest.Monk
     steps = [Send(reply(200, bytes(size)))]
     with serve(steps, steps, steps) as server:
         using(transport, lambda: main(server.url()))
-    assert outer.sizes == later.sizes == [LARGE_BUFFER_BYTES, LARGE_BUFFER_BYTES, CHUNK_BYTES]
+    assert outer.sizes == later.sizes == [*[LARGE_BUFFER_BYTES] * 8, CHUNK_BYTES]
     assert inner.sizes == [CHUNK_BYTES] * (size // CHUNK_BYTES)
+
+
+def test_a_body_of_few_large_pieces_comes_in_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("civsync.wire.bulk._GATHER_S", FOR_EVER_S)
+    transport, pieces = HttpTransport(), Pieces()
+    with serve([Send(reply(200, bytes(8 * LARGE_BUFFER_BYTES - 1)))]) as server:
+        using(transport, lambda: transport.stream(server.url(), {}, pieces))
+    assert max(pieces.sizes) == CHUNK_BYTES
 
 
 # --- the limit ------------------------------------------------------------------------
