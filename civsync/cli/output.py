@@ -81,7 +81,7 @@ class Output:
         self._put(sys.stdout, text + "\n")
 
     def document(self, schema: str, body: Mapping[str, object], *, in_stream: bool = False) -> None:
-        """Print a JSON document; with `in_stream` as a line among events, and as they are."""
+        """Print a JSON document; with `in_stream` as one line, like an event: it cannot fail."""
         if in_stream:
             self._line(schema, body)
         elif self.gathered is not None:

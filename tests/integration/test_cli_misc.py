@@ -415,25 +415,6 @@ def test_a_terminal_without_unicode_is_no_crash(project: Project, served: Served
     assert r"L\xe4ntern \u2728 Mix" in project.run("list").out
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Project) -> None:
-    project.write()
-    assert project.call("lock").status == 0
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            command("list"),
-            cwd=project.folder,
-            env=project.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert "error: the output cannot be written: No space left on device" in done.stderr
-    assert "Exception ignored" not in done.stderr
-
-
 @contextmanager
 def _full_disk() -> Iterator[int]:
     with Path("/dev/full").open("w") as full:
@@ -448,6 +429,29 @@ def _without_a_reader() -> Iterator[int]:
         yield writing
     finally:
         os.close(writing)
+
+
+def _run_into(output: int, project: Project, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*words),
+        cwd=project.folder,
+        env=project.environment,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_told_and_is_no_success(project: Project) -> None:
+    project.write()
+    assert project.call("lock").status == 0
+    with _full_disk() as full:
+        done = _run_into(full, project, "list")
+    assert done.returncode == 1
+    assert "error: the output cannot be written: No space left on device" in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -468,15 +472,7 @@ def test_a_sync_whose_events_cannot_be_written_does_its_work_and_is_no_success(
     project.write(f"model: {LANTERN}", "model: 918830")
     assert project.run("lock").status == 0
     with output() as out:
-        done = subprocess.run(
-            command("--json", "sync"),
-            cwd=project.folder,
-            env=project.environment,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = _run_into(out, project, "--json", "sync")
     assert (done.returncode, "failure" in done.stderr) == (1, False)
     assert told in done.stderr
     requests = len(served.requests)
@@ -499,15 +495,7 @@ def test_what_a_full_disk_kept_from_the_stream_is_told_whatever_else_went_wrong(
     project.environment["CIVSYNC_API_URL"] = served.api_url
     project.write(entry)
     with _full_disk() as out:
-        done = subprocess.run(
-            command("--json", *words),
-            cwd=project.folder,
-            env=project.environment,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = _run_into(out, project, "--json", *words)
     assert (done.returncode, "Traceback" in done.stderr) == (status, False)
     assert told in done.stderr
     assert "error: the output cannot be written: No space left on device" in done.stderr
