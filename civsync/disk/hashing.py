@@ -6,7 +6,6 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
@@ -66,21 +65,31 @@ class Hasher:
     ) -> None:
         """Take the next bytes, and write them first where `write` puts bytes at an offset.
 
-        The SHA-256, which takes longest, is computed meanwhile. Raises what `write` raises, and
-        has taken then what was written.
+        Meanwhile `aside` computes the SHA-256, which takes longest, and then the BLAKE3, if the
+        writing lasts even longer. Raises what `write` raises, and has taken then what was written.
         """
-        before = self._sha256.copy()
-        aside.begin(partial(self._sha256.update, data))
+        before = self._sha256.copy(), self._blake3.copy()
+        turn = threading.Lock()
+
+        def blake3_once() -> None:
+            if turn.acquire(blocking=False):
+                self._blake3.update(data)
+
+        def hash_beside() -> None:
+            self._sha256.update(data)
+            blake3_once()
+
+        aside.begin(hash_beside)
         written = 0
         try:
             while write is not None and written < len(data):
                 written += write(data[written:], self.size + written)
-            self._blake3.update(data)
         except BaseException:
             aside.wait()
-            self._sha256 = before
+            self._sha256, self._blake3 = before
             self.update(data[:written])
             raise
+        blake3_once()
         aside.wait()
         self.size += len(data)
 
