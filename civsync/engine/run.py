@@ -14,12 +14,12 @@ import anyio
 from anyio.to_thread import run_sync
 
 from civsync.core.codes import Code
-from civsync.core.disk import Known, Owned, Receipt, Regular
+from civsync.core.disk import Receipt, Regular
 from civsync.core.errors import CivsyncError, DiskError, exit_of
 from civsync.core.events import Event, FileDone, FileFailed, Noted
 from civsync.core.exits import ExitCode
 from civsync.core.limits import DEFAULT_CONNECTIONS, DEFAULT_JOBS
-from civsync.core.names import SafePath, collision_key
+from civsync.core.names import SafePath
 from civsync.core.plan import (
     Blocked,
     Fetch,
@@ -35,6 +35,7 @@ from civsync.core.plan import (
 from civsync.core.values import dataclass
 from civsync.decide.pieces import PieceTuning
 from civsync.decide.ramp import RampTuning
+from civsync.engine.belongings import Belongings
 from civsync.engine.downloads import Downloads, Work
 from civsync.engine.fetch import Fetcher, Outside
 from civsync.engine.lanes import Follow, Lane
@@ -128,13 +129,7 @@ class _Run:
         self._out = outside
         self._steered = steered
         self._manner = manner
-        self._root_id = receipt.root_id
-        self._before = receipt
-        self._owned = dict(receipt.owned)
-        self._known = dict(receipt.known)
-        self._placed_with: dict[str, list[SafePath]] = {}
-        for path, mine in receipt.owned.items():
-            self._placed_with.setdefault(mine.sha256, []).append(path)
+        self._belongings = Belongings(receipt)
         self._failures: dict[SafePath, CivsyncError] = {}
         self._stopped = False
         self._unwritten: CivsyncError | None = None
@@ -177,12 +172,11 @@ class _Run:
         for action in plan.actions:
             match action:
                 case Keep():
-                    self._refresh(action)
+                    self._belongings.refresh(action)
                 case Protected(owned=owned):
-                    self._owned[owned.path] = owned
-                case Satisfied():
-                    file = action.want.file
-                    self._known[file.path] = Known(sha256=file.sha256, stamp=action.stamp)
+                    self._belongings.keep(owned)
+                case Satisfied(want=want, stamp=stamp):
+                    self._belongings.know(want.file, stamp)
                 case Blocked(want=want, error=error):
                     self._fail(want.path, error)
                 case Release():
@@ -220,39 +214,26 @@ class _Run:
             done=dict(sorted(Counter(self._done).items())),
             received=self._lines.received,
             failures=tuple(sorted(self._failures.items())),
-            receipt=self._receipt(),
+            receipt=self._belongings.receipt(),
         )
 
     async def commit(self) -> None:
-        receipt = self._receipt()
-        if receipt == self._before:
+        if not self._belongings.changed:
             return
         if any(isinstance(error, DiskError) for error in self._failures.values()):
             # A disk that failed may have given a name all the same: only the notes say that
             # such a file is ours, so they stay until the next look has read it.
             return
         try:
-            await run_sync(self._out.ledger.commit, receipt)
+            await run_sync(self._out.ledger.commit, self._belongings.receipt())
         except CivsyncError as error:
             self._unwritten = error
             message = f"the receipt is not written yet: {error.message}"
             self._out.report(Noted(code="receipt-postponed", message=message))
 
-    def _receipt(self) -> Receipt:
-        return Receipt(root_id=self._root_id, owned=self._owned, known=self._known)
-
-    def _refresh(self, action: Keep) -> None:
-        file = action.want.file
-        mine = self._owned[file.path]
-        if action.stamp is not None:
-            mine = replace(mine, sha256=file.sha256, stamp=action.stamp)
-        if action.protect is not None:
-            mine = replace(mine, protect=action.protect)
-        self._owned[file.path] = mine
-
     def _release(self, action: Release) -> None:
         path = action.owned.path
-        self._owned.pop(path, None)
+        self._belongings.leave(path)
         if not action.missing:
             message = "changed since civsync placed it, and not wanted any more: left to you"
             self._out.report(Noted(code="released", message=message, path=path))
@@ -276,8 +257,8 @@ class _Run:
             )
         )
         moved = replace(moved, stamp=stamp)
-        self._owned.pop(source.path, None)
-        self._place(moved)
+        self._belongings.leave(source.path)
+        self._belongings.place(moved)
         await run_sync(self._out.ledger.placed, moved)
         self._finish("moved", target, file.size)
 
@@ -298,16 +279,12 @@ class _Run:
         The next look would find that out, but would have to write it down then.
         """
         replaced = [each.want.path for each in fetches if isinstance(each, Replace)]
-        now = {collision_key(path): path for path in replaced if path in self._finished}
-        if not now:
-            return
-        old = [path for path in self._owned if now.get(collision_key(path), path) != path]
+        old = self._belongings.spelled_as(path for path in replaced if path in self._finished)
         with suppress(CivsyncError):
-            for path, sight in (self._out.store.survey(old) if old else {}).items():
-                there = self._owned[now[collision_key(path)]]
-                if isinstance(sight, Regular) and sight.stamp == there.stamp:
+            for path, sight in (self._out.store.survey(list(old)) if old else {}).items():
+                if isinstance(sight, Regular) and sight.stamp == old[path].stamp:
                     self._out.ledger.released(path)
-                    self._owned.pop(path)
+                    self._belongings.leave(path)
 
     async def _fetch(self, action: Fetch | Replace, lane: Lane, follow: Follow) -> None:
         lock = self._lock_of(action.want.file.sha256)
@@ -320,7 +297,7 @@ class _Run:
 
     def _placed(self, fetched: Fetched) -> None:
         """Take note of a file that is in place; called in any thread."""
-        self._place(fetched.owned)
+        self._belongings.place(fetched.owned)
         path, size = fetched.owned.path, fetched.owned.stamp.size
         # Also what came before it was paused.
         self._finish(fetched.how, path, size, self._lines.came(path))
@@ -337,18 +314,7 @@ class _Run:
 
     def _copies_for(self, action: Fetch | Replace) -> list[SafePath]:
         """Return the paths of ours that hold the content of a file; called in any thread."""
-        # What a replaced file holds now is other bytes, whatever the receipt says.
-        sha256, itself = action.want.file.sha256, action.want.path
-        return [
-            path
-            for path in self._placed_with.get(sha256, ())
-            if path != itself and (mine := self._owned.get(path)) and mine.sha256 == sha256
-        ]
-
-    def _place(self, owned: Owned) -> None:
-        self._owned[owned.path] = owned
-        self._placed_with.setdefault(owned.sha256, []).append(owned.path)
-        self._known.pop(owned.path, None)
+        return self._belongings.copies_of(action.want.file.sha256, action.want.path)
 
     async def _retire_unless_failed(self, retires: list[Retire]) -> None:
         if not retires:
@@ -374,7 +340,7 @@ class _Run:
                 reason=_reason_of(action),
             )
         )
-        self._owned.pop(owned.path, None)
+        self._belongings.leave(owned.path)
         await run_sync(self._out.ledger.released, owned.path)
         self._finish("retired", owned.path, owned.stamp.size)
 
@@ -393,7 +359,7 @@ class _Run:
 
     def _give_up(self, path: SafePath, error: CivsyncError) -> None:
         """Take note that something failed that was begun, and may have left an intent."""
-        if error.code is Code.FOREIGN_FILE and path not in self._owned:
+        if error.code is Code.FOREIGN_FILE and not self._belongings.owns(path):
             # What is in the way there is not ours, even if its bytes are the intended ones.
             with suppress(CivsyncError):
                 self._out.ledger.released(path)
