@@ -62,7 +62,7 @@ class FirstTry:
     def _locate(self, file: LockedFile, errand: Errand) -> SignedUrl | None:
         if not self._hosts.admit_now(DOWNLOAD_ROUTE, errand.rest):
             return None
-        with self._hosts.watched(DOWNLOAD_ROUTE, lambda: False, whole_host=False):
+        with self._hosts.watched(DOWNLOAD_ROUTE, lambda: False):
             return self._net.source.locate_now(file, errand)
 
     def _pour(self, url: SignedUrl, file: LockedFile, reception: Reception, errand: Errand) -> None:

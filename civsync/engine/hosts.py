@@ -53,14 +53,11 @@ class Hosts:
         return wait is not None
 
     @contextmanager
-    def watched(
-        self, host: str, moved: Callable[[], bool], *, whole_host: bool = True
-    ) -> Iterator[None]:
+    def watched(self, host: str, moved: Callable[[], bool]) -> Iterator[None]:
         """Learn from the one admitted request that is made inside how the host is.
 
         `moved` says whether it brought new bytes; a failure then counts for nothing, and the
-        others need not wait for the end. `whole_host` says that a rest too long to wait for
-        is meant for every file of the host.
+        others need not wait for the end.
         """
         with self._mutex:
             self._circuit.begun(host, moved)
@@ -70,7 +67,7 @@ class Hosts:
             with self._mutex:
                 self._learn(host, error, moved())
             if isinstance(error, WireError):
-                self._pause(host, error, whole_host=whole_host)
+                self._pause(host, error)
             raise
         with self._mutex:
             self._circuit.succeeded(host)
@@ -84,7 +81,7 @@ class Hosts:
             # Cancelled, or the rest was not wanted any more.
             self._circuit.left(host)
 
-    def _pause(self, host: str, error: WireError, *, whole_host: bool) -> None:
+    def _pause(self, host: str, error: WireError) -> None:
         """Let every worker leave a host alone that asked for a rest."""
         match decide(error, 1, self._clock.jitter()):
             case Again(delay=delay, shared=True):
@@ -92,7 +89,7 @@ class Hosts:
                     paused = self._pace.pause(host, self._clock.monotonic() + delay)
                 if paused:
                     self._report(Paused(host=host, seconds=delay, error=error))
-            case GiveUp(error=WireError(retry_after=float()) as final) if whole_host:
+            case GiveUp(error=WireError() as final, shared=True):
                 with self._mutex:
                     self._circuit.condemn(host, final)
             case Again() | GiveUp():

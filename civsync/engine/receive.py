@@ -182,8 +182,7 @@ class Receiver:
 
     async def _locate(self, file: LockedFile, refused: SignedUrl | None) -> SignedUrl:
         await self._hosts.admit(DOWNLOAD_ROUTE)
-        # What it refuses is often one file, for a reason of its own.
-        with self._hosts.watched(DOWNLOAD_ROUTE, lambda: False, whole_host=False):
+        with self._hosts.watched(DOWNLOAD_ROUTE, lambda: False):
             return await self._net.source.locate(file, refused=refused)
 
     async def _admit(self, file: LockedFile) -> None:

@@ -84,8 +84,6 @@ REFUSALS = [
     ("deleted", "gone", 7, "civsync lock --upgrade"),
     ("unpublished", "gone", 7, "civsync lock --upgrade"),
     ("region", "region-blocked", 7, "another region"),
-    ("edge403", "edge-refused", 75, "again in 60 min"),
-    ("edge429", "rate-limited", 75, "again in 60 min"),
 ]
 
 
@@ -107,8 +105,6 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, Sy
         spoil_route(shop, models["loginpage"], Answer(200, HTML, b"<html>Sign in</html>"))
         spoil_route(shop, models["denied"], Answer(403, JSON, b'{"error": "Forbidden"}'))
         spoil_route(shop, models["region"], Answer(451, JSON, b'{"error": "Not here"}'))
-        spoil_route(shop, models["edge403"], Answer(403, (*HTML, LATER), b"<html>No</html>"))
-        spoil_route(shop, models["edge429"], Answer(429, (*HTML, LATER), b"<html>No</html>"))
         yield shop, shop.sync()
 
 
@@ -160,6 +156,23 @@ def test_a_used_up_quota_stops_all_downloads(shop: Shop, jobs: str, asked: int) 
     assert "not-tried" in [event["code"] for event in ended.events("noted")]
     shop.registry.download_quota = None
     assert shop.sync().done == {"fetched": 10}
+
+
+@pytest.mark.fault("4.1/retry-after", "429", "503", "huge")
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "edge-refused"), (429, "rate-limited"), (503, "server-error")]
+)
+def test_a_route_that_wants_a_long_rest_is_not_asked_for_every_file(
+    shop: Shop, status: int, code: str
+) -> None:
+    shop.locked(*shop.offer(*[KIB] * 40))
+    rest = Answer(status, (*HTML, LATER), b"<html>No</html>")
+    shop.served.faults.add(Fault(does=rest, origin="api", path=DOWNLOADS, times=None))
+    ended = shop.sync("--jobs", "4")
+    assert (ended.status, set(ended.codes.values())) == (75, {code})
+    assert len(ended.failed) == 40
+    assert {"again in 60 min" in error["hint"] for error in ended.failed.values()} == {True}
+    assert 1 <= shop.served.count(path_prefix=DOWNLOADS) <= 8
 
 
 @pytest.mark.fault("4.1/retry-after", "429", "503", "seconds", "date")
