@@ -158,9 +158,9 @@ class HeldPart:
         except OSError:
             self.spoiled = True
             return
-        if self._done.contiguous:
+        if self._journal is None or self._done.contiguous:
             self._drop_journal(fd)
-        elif self._journal is not None:
+        else:
             self._journal.note(self._done)
 
     def close(self) -> None:
@@ -242,9 +242,13 @@ class HeldPart:
         return fault
 
     def _prepare(self, fd: int, at: int) -> None:
-        """Begin a journal before the first byte that comes out of order. Raises OSError."""
+        """Write what was handed on, and begin a journal before the first byte out of order.
+
+        Also bytes that are just behind the others leave a hole before these are written, which
+        the length would call received. Raises OSError.
+        """
         with self._in_order():
-            if self._journal is not None or at == self._done.prefix:
+            if self._journal is not None:
                 return
             self._follower.settle()
             if at > self._done.prefix:

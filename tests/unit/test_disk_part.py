@@ -17,7 +17,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError
 from civsync.core.limits import KIB, MIB, PART_DAYS
 from civsync.core.ranges import Ranges
-from civsync.disk.journal import Journal
+from civsync.disk.journal import Journal, write_some_at
 from civsync.disk.machine import this_boot, this_host
 from civsync.disk.part import HeldPart
 from civsync.disk.parts import ClaimedPart, DiskParts
@@ -393,6 +393,47 @@ def test_on_a_full_disk_two_writers_leave_no_hole_that_counts_as_received(
         assert held.total >= 300 * KIB
         for start, end in held.spans:
             assert content[start:end] == DATA[start:end]
+
+
+def test_what_comes_just_behind_bytes_that_are_not_written_yet_is_written_after_them(
+    held: tuple[HeldPart, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in between would leave a hole that the length calls received."""
+    part, _ = held
+    written: list[int] = []
+    asked, handed_on, seen = threading.Event(), threading.Event(), threading.Event()
+    real_write, real_prepare = write_some_at, part._prepare
+
+    def write(fd: int, data: memoryview, at: int) -> int:
+        if at == 0:
+            seen.wait()
+        written.append(at)
+        return real_write(fd, data, at)
+
+    def prepare(fd: int, at: int) -> None:
+        # By now it was refused: the bytes before it had not come.
+        asked.set()
+        handed_on.wait()
+        settle = part._follower.settle
+        monkeypatch.setattr(part._follower, "settle", lambda: (seen.set(), settle()))
+        real_prepare(fd, at)
+
+    def come_second() -> None:
+        try:
+            part.write(DATA[MIB:], MIB)
+        finally:
+            seen.set()
+
+    monkeypatch.setattr("civsync.disk.part.write_some_at", write)
+    monkeypatch.setattr(part, "_prepare", prepare)
+    other = threading.Thread(target=come_second)
+    other.start()
+    asked.wait()
+    part.write(DATA[:MIB], 0)
+    handed_on.set()
+    other.join()
+    assert part.digests().sha256 == SHA256
+    assert written == [0, MIB]
 
 
 @needs_proc
