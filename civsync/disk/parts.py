@@ -138,6 +138,8 @@ class DiskParts:
         found = held.digests().sha256
         with faults_of("move", f"{self._place}/{held.name}"):
             folder = self._folder()
+            if isinstance(held, HeldPart):
+                held.park()  # without the journal, which is none of its bytes
             if os.name == "nt":
                 held.close()
             place = self._trash.take(

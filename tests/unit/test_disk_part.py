@@ -270,6 +270,20 @@ def test_a_part_that_has_no_holes_any_more_is_as_long_as_what_it_holds(root: Roo
 # --- disks that say no ------------------------------------------------------------------------
 
 
+def test_what_is_quarantined_is_what_was_received_and_nothing_else(root: Root) -> None:
+    wrong = DATA[:-1] + b"?"
+    parts = DiskParts(root)
+    with parts.claim(SHA256, SIZE) as part:
+        part.write(wrong[FAR:], FAR)
+        part.write(wrong[:FAR], 0)
+        place = parts.quarantine(part, "the hash is another one")
+    assert (root.path / place).read_bytes() == wrong
+    found = hashlib.sha256(wrong).hexdigest()
+    assert parts.salvage(found, SIZE, ()) == "restored"
+    with parts.claim(found, SIZE) as part:
+        assert part.digests().sha256 == found
+
+
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
     """Let writes beyond `size` bytes fail, and new lengths beyond it."""
