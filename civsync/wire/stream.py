@@ -75,6 +75,7 @@ class Stream:
         self._raise_failure()
         # Gone through for each TLS record, which is 16 KiB: every call more would be seen.
         read, size, filled = self._read, len(view), 0
+        self._dry = False
         try:
             while filled < size:
                 count = read(size - filled, view[filled:])

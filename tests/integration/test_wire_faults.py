@@ -722,6 +722,30 @@ def test_a_body_comes_over_tls(authority: trustme.CA) -> None:
         assert [seen.connection for seen in server.requests] == [1, 1, 2]
 
 
+def test_what_lies_behind_a_chunk_in_one_tls_record_is_not_waited_for(
+    authority: trustme.CA,
+) -> None:
+    """No poll sees what TLS has read already."""
+    first, rest = Pause(), Pause()
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n"
+    script: list[Step] = [
+        Send(head + BODY[:8]),
+        first,
+        Send(BODY[8:] + b"\r\n0\r\n\r\n"),
+        rest,
+    ]
+    body = bytearray()
+
+    def sink(data: memoryview | bytes) -> None:
+        body.extend(data)
+        first.go_on.set()
+        assert rest.reached.wait(20)
+
+    with serve(script, tls=server_context(authority)) as server:
+        stream(server.url(), lambda _: sink, read_timeout=2)
+    assert bytes(body) == BODY
+
+
 def test_a_tls_body_cut_without_farewell_is_lost(authority: trustme.CA) -> None:
     taken = Taken()
     script: list[Step] = [Send(reply(200, BODY[:7], length=16)), Close()]
