@@ -6,6 +6,7 @@ came out of order is read back out of the page cache.
 """
 
 import errno
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +18,12 @@ from civsync.disk.hashing import Aside, Hasher
 
 
 class UnwrittenError(Exception):
-    """Bytes that were taken could not be written; the file ends at `end`, for `reason`."""
+    """Bytes that were taken could not be written; the file ends at `end`, for `reason`.
 
-    def __init__(self, end: int, reason: OSError) -> None:
+    That is an OSError, if it is not a fault of ours.
+    """
+
+    def __init__(self, end: int, reason: Exception) -> None:
         super().__init__(end, reason)
         self.end = end
         self.reason = reason
@@ -62,8 +66,8 @@ class Follower:
         self._catching_up = False
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
-        self._unwritten: OSError | None = None
+        self._error: Exception | None = None
+        self._unwritten: Exception | None = None
 
     def take(self, data: memoryview, at: int) -> bool:
         """Write bytes at `at` and hash them, if it is their turn; else do nothing: false.
@@ -126,9 +130,12 @@ class Follower:
         self._raise_unwritten()
         if self._error is not None:
             raise self._error
-        buffer = memoryview(bytearray(min(CHUNK_BYTES, self._frontier - self._hasher.size)))
-        while self._hasher.size < self._frontier:
-            self._take(buffer)
+        try:
+            buffer = memoryview(bytearray(min(CHUNK_BYTES, self._frontier - self._hasher.size)))
+            while self._hasher.size < self._frontier:
+                self._take(buffer)
+        except MemoryError as error:
+            raise _meaning(error) from error
         return self._hasher.digests()
 
     def restart(self) -> None:
@@ -205,8 +212,7 @@ class Follower:
                         # Bytes come faster than one thread writes and hashes them.
                         aside = _aside()
                         alone = aside is None
-                    if not self._put(lent, aside):
-                        return
+                    self._put(lent, aside)
                 else:
                     buffer = buffer or memoryview(bytearray(CHUNK_BYTES))
                     self._take(buffer)
@@ -214,35 +220,30 @@ class Follower:
                     if lent is not None:
                         self._lent.popleft()
                     self._changed.notify_all()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             with self._changed:
-                self._error = error
+                if self._lent:
+                    self._unwritten = _meaning(error)
+                else:
+                    self._error = _meaning(error)
                 self._lent.clear()
                 self._changed.notify_all()
         finally:
             if aside is not None:
                 aside.close()
 
-    def _put(self, lent: _Lent, aside: Aside | None) -> bool:
-        """Hash what was lent, and write it if need be; false if that failed for some of it."""
+    def _put(self, lent: _Lent, aside: Aside | None) -> None:
+        """Hash what was lent, and write it if need be."""
         data, write = lent.data, None if lent.written else self._write
-        try:
-            if aside is not None:
-                self._hasher.update_beside(aside, data, write)
-            elif write is None:
-                self._hasher.update(data)
-            else:
-                while data:
-                    count = write(data, self._hasher.size)
-                    self._hasher.update(data[:count])
-                    data = data[count:]
-        except OSError as error:
-            with self._changed:
-                self._unwritten = error
-                self._lent.clear()
-                self._changed.notify_all()
-            return False
-        return True
+        if aside is not None:
+            self._hasher.update_beside(aside, data, write)
+        elif write is None:
+            self._hasher.update(data)
+        else:
+            while data:
+                count = write(data, self._hasher.size)
+                self._hasher.update(data[:count])
+                data = data[count:]
 
     def _due(self) -> bool:
         if self._lent:
@@ -257,6 +258,13 @@ class Follower:
             raise OSError(errno.EIO, "the file is shorter than what was written to it")
         self._hasher.update(buffer[:count])
         self._reached = self._hasher.size
+
+
+def _meaning(error: Exception) -> Exception:
+    """Return the OSError that a lack of memory is, for those who know what to do with one."""
+    if isinstance(error, MemoryError):
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    return error
 
 
 def _aside() -> Aside | None:

@@ -23,17 +23,18 @@ class Aside:
 
     def __init__(self) -> None:
         self._orders: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._done: SimpleQueue[None] = SimpleQueue()
+        self._done: SimpleQueue[Exception | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="sha256", daemon=True)
         self._thread.start()
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Have something done that cannot fail; `wait` must follow before the next."""
+        """Have something done; `wait` must follow before the next."""
         self._orders.put(work)
 
     def wait(self) -> None:
-        """Return when what was begun is done."""
-        self._done.get()
+        """Return when what was begun is done. Raises what it raised."""
+        if (error := self._done.get()) is not None:
+            raise error
 
     def close(self) -> None:
         """End the thread; nothing may be under way."""
@@ -42,8 +43,12 @@ class Aside:
 
     def _work(self) -> None:
         while (work := self._orders.get()) is not None:
-            work()
-            self._done.put(None)
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - for whoever waits
+                self._done.put(error)
+            else:
+                self._done.put(None)
 
 
 class Hasher:
@@ -66,7 +71,8 @@ class Hasher:
         """Take the next bytes, and write them first where `write` puts bytes at an offset.
 
         Meanwhile `aside` computes the SHA-256, which takes longest, and then the BLAKE3, if the
-        writing lasts even longer. Raises what `write` raises, and has taken then what was written.
+        writing lasts even longer. Raises what `write` or a hash raises, and has taken then what
+        was written.
         """
         before = self._sha256.copy(), self._blake3.copy()
         turn = threading.Lock()
@@ -82,15 +88,16 @@ class Hasher:
         aside.begin(hash_beside)
         written = 0
         try:
-            while write is not None and written < len(data):
-                written += write(data[written:], self.size + written)
+            try:
+                while write is not None and written < len(data):
+                    written += write(data[written:], self.size + written)
+                blake3_once()
+            finally:
+                aside.wait()
         except BaseException:
-            aside.wait()
             self._sha256, self._blake3 = before
             self.update(data[:written])
             raise
-        blake3_once()
-        aside.wait()
         self.size += len(data)
 
     def digests(self) -> Digests:

@@ -61,7 +61,7 @@ class Stream:
             return False
 
     def demand(self, floor: Floor) -> None:
-        """From now on hold the peer to this floor."""
+        """From now on hold the peer to this floor, for which lines do not count."""
         self._floor = floor
         self._received = 0
 
@@ -71,6 +71,7 @@ class Stream:
             piece = self._ahead[: len(view)]
             view[: len(piece)] = piece
             del self._ahead[: len(piece)]
+            self._received += len(piece)
             return len(piece)
         self._raise_failure()
         # Gone through for each TLS record, which is 16 KiB: every call more would be seen.
@@ -162,13 +163,11 @@ class Stream:
         """Read once; None, and dry, if there is nothing just now."""
         self._raise_failure()
         try:
-            count = self._read(len(view), view)
+            return self._read(len(view), view)
         except OSError as error:
             if self._means_dry(error):
                 return None
             raise
-        self._received += count
-        return count
 
     def _raise_failure(self) -> None:
         """Raise what stood behind bytes that were read before."""

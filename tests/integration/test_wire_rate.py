@@ -1,5 +1,6 @@
 """How fast bytes may come, and how slow: over real sockets, and without a clock in the tests."""
 
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -11,8 +12,11 @@ from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.limits import CHUNK_BYTES, GIB, KIB, LARGE_BUFFER_BYTES, MIB
 from civsync.core.wire import Head
+from civsync.decide.floor import Floor
 from civsync.ports import Sink
 from civsync.wire.abort import Abort, StoppedError
+from civsync.wire.framing import Body, RawHead
+from civsync.wire.stream import Stream
 from civsync.wire.throttle import Throttle
 from civsync.wire.transport import HttpTransport
 from support.wire_server import Pause, Send, Step, WireServer, reply, serve
@@ -247,6 +251,28 @@ def test_a_drip_in_the_framing_of_a_body_is_slow_too() -> None:
         using(transport, lambda: transport.stream(server.url(), {}, pieces))
     assert caught.value.code is Code.TIMED_OUT
     assert pieces.sizes == [3]
+
+
+def test_only_bytes_of_the_body_count_for_the_floor() -> None:
+    counted: list[int] = []
+
+    class Watched(Floor):
+        def broken(self, received: int, waited: float) -> bool:
+            counted.append(received)
+            return super().broken(received, waited)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(b"5;" + b"e" * 6000 + b"\r\nhello\r\n")
+        stream = Stream(ours, silence=FOR_EVER_S)
+        stream.demand(Watched(GIB, FOR_EVER_S))
+        head = RawHead(status=200, fields={"transfer-encoding": "chunked"}, keeps=True)
+        body, view = Body(stream, head), memoryview(bytearray(100))
+        assert body.read_now(view) == 5
+        assert body.read_now(view) is None
+        assert not stream.wait(0.001)
+    assert sum(counted) == 5
 
 
 def test_what_came_before_the_floor_broke_is_handed_on_and_the_connection_given_up() -> None:

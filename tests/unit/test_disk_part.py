@@ -416,7 +416,7 @@ def test_what_comes_just_behind_bytes_that_are_not_written_yet_is_written_after_
     part, _ = held
     written: list[int] = []
     asked, handed_on, seen = threading.Event(), threading.Event(), threading.Event()
-    real_write, real_prepare = write_some_at, part._prepare
+    real_write, real_prepare, real_settle = write_some_at, part._prepare, part._follower.settle
 
     def write(fd: int, data: memoryview, at: int) -> int:
         if at == 0:
@@ -428,9 +428,12 @@ def test_what_comes_just_behind_bytes_that_are_not_written_yet_is_written_after_
         # By now it was refused: the bytes before it had not come.
         asked.set()
         handed_on.wait()
-        settle = part._follower.settle
-        monkeypatch.setattr(part._follower, "settle", lambda: (seen.set(), settle()))
+        monkeypatch.setattr(part._follower, "settle", settle)
         real_prepare(fd, at)
+
+    def settle() -> None:
+        seen.set()
+        real_settle()
 
     def come_second() -> None:
         try:

@@ -25,14 +25,15 @@ DATA = bytes(range(251)) * (SIZE // 251 + 1)
 class Grown:
     """A file that grows in memory, and its follower.
 
-    `broken` fails every read, `full` every write of the follower from that offset on. The
-    first write waits until `opened`.
+    `broken` fails every read, `full` every write of the follower from that offset on; `failure`
+    is what they raise instead of an OSError. The first write waits until `opened`.
     """
 
     size: int = SIZE
     small: bool = False
     broken: bool = False
     full: int | None = None
+    failure: type[Exception] | None = None
     opened: threading.Event = field(default_factory=threading.Event)
     beside: bool = False
     """Whether a write was made while a thread stood by for the SHA-256."""
@@ -48,7 +49,7 @@ class Grown:
 
     def _read(self, buffer: memoryview, at: int) -> int:
         if self.broken:
-            raise OSError(errno.EIO, "broken")
+            raise self.failure() if self.failure else OSError(errno.EIO, "broken")
         data = self.content[at : at + len(buffer)]
         buffer[: len(data)] = data
         self.reads.append((at, len(data)))
@@ -59,7 +60,7 @@ class Grown:
         self.beside |= any(thread.name == "sha256" for thread in threading.enumerate())
         room = len(data) if self.full is None else min(len(data), self.full - at)
         if data and not room:
-            raise OSError(errno.ENOSPC, "full")
+            raise self.failure() if self.failure else OSError(errno.ENOSPC, "full")
         self.content[at : at + room] = data[:room]
         self.puts.append((at, room))
         return room
@@ -245,6 +246,7 @@ def test_a_write_that_failed_is_told_once_and_gone_on_from(full: int, asked: str
     with pytest.raises(UnwrittenError) as caught:
         give_all()
     assert caught.value.end == full
+    assert isinstance(caught.value.reason, OSError)
     assert caught.value.reason.errno == errno.ENOSPC
     grown.done = Ranges.prefix_of(full)
     grown.check()
@@ -325,6 +327,48 @@ def test_a_write_that_failed_beside_a_hash_is_gone_on_from(full: int) -> None:
         grown.give(at, min(SIZE, at + CHUNK_BYTES))
     grown.check()
     assert grown.reads == []
+
+
+FAILURES = [
+    pytest.param(MemoryError, OSError, id="no memory"),
+    pytest.param(KeyError, KeyError, id="a fault of ours"),
+]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["one thread", "two threads"])
+@pytest.mark.parametrize(("failure", "told"), FAILURES)
+def test_nobody_waits_for_a_thread_that_failed_to_write(
+    failure: type[Exception], told: type[Exception], *, late: bool
+) -> None:
+    before = set(threading.enumerate())
+    grown = Grown(full=CHUNK_BYTES, failure=failure)
+
+    def give_all() -> None:
+        if late:
+            give_late(grown)
+        for at in range(grown.done.prefix, SIZE, CHUNK_BYTES):
+            grown.give(at, min(SIZE, at + CHUNK_BYTES))
+        grown.follower.settle()
+
+    with pytest.raises(UnwrittenError) as caught:
+        give_all()
+    assert caught.value.end == CHUNK_BYTES
+    assert isinstance(caught.value.reason, told)
+    grown.done, grown.full = Ranges.prefix_of(CHUNK_BYTES), None
+    grown.check()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize(("failure", "told"), FAILURES)
+def test_nobody_waits_for_a_thread_that_failed_to_read(
+    failure: type[Exception], told: type[Exception]
+) -> None:
+    grown = Grown(broken=True, failure=failure)
+    grown.resume(2 * CHUNK_BYTES)
+    for at in range(2 * CHUNK_BYTES, SIZE, CHUNK_BYTES):
+        grown.give(at, min(SIZE, at + CHUNK_BYTES))
+    with pytest.raises(told):
+        grown.follower.digests()
 
 
 def test_all_that_was_taken_is_written_when_it_is_settled() -> None:

@@ -17,11 +17,16 @@ class AtOnce(Aside):
     """Is done with its work before the bytes are written."""
 
     def begin(self, work: Callable[[], object]) -> None:
+        self._failure: Exception | None = None
         super().begin(work)
-        super().wait()
+        try:
+            super().wait()
+        except MemoryError as error:
+            self._failure = error
 
     def wait(self) -> None:
-        pass
+        if self._failure is not None:
+            raise self._failure
 
 
 class AtLast(Aside):
@@ -33,6 +38,19 @@ class AtLast(Aside):
     def wait(self) -> None:
         super().begin(self._kept)
         super().wait()
+
+
+class Failing:
+    """A hash that fails, of which copies do not."""
+
+    def __init__(self, sound: "hashlib._Hash") -> None:
+        self._sound = sound
+
+    def update(self, _: object) -> None:
+        raise MemoryError
+
+    def copy(self) -> "hashlib._Hash":
+        return self._sound.copy()
 
 
 def digests_of(data: bytes) -> Digests:
@@ -84,3 +102,15 @@ def test_after_a_failed_write_both_hashes_are_of_what_was_written(aside: Aside) 
     assert hasher.digests() == digests_of(FIRST + SECOND[:2_000])
     hasher.update_beside(aside, memoryview(SECOND)[2_000:])
     assert hasher.digests() == digests_of(FIRST + SECOND)
+
+
+@pytest.mark.parametrize("kind", ["_sha256", "_blake3"])
+def test_after_a_hash_that_failed_both_are_of_what_was_written(aside: Aside, kind: str) -> None:
+    hasher = Hasher()
+    hasher.update(FIRST)
+    setattr(hasher, kind, Failing(getattr(hasher, kind)))
+    with pytest.raises(MemoryError):
+        hasher.update_beside(aside, memoryview(SECOND), lambda data, _: len(data))
+    assert hasher.digests() == digests_of(FIRST + SECOND)
+    hasher.update_beside(aside, memoryview(FIRST))
+    assert hasher.digests() == digests_of(FIRST + SECOND + FIRST)
