@@ -4,6 +4,7 @@ The law of all cuts: whatever reached the sink is a prefix of the body, in order
 either the whole was there or an error that may be retried comes out.
 """
 
+import contextlib
 import gzip
 import ssl
 import threading
@@ -627,6 +628,20 @@ def test_a_kept_connection_that_dies_on_the_next_request_is_replaced_once() -> N
 
         using(main)
         assert [seen.connection for seen in server.requests] == [1, 1, 2]
+
+
+def test_of_many_hosts_the_connections_of_the_last_few_are_kept() -> None:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(serve([Send(reply(200, BODY))])) for _ in range(10)]
+
+        async def main() -> None:
+            transport = HttpTransport(connections=1)
+            for server in [*servers, *reversed(servers)]:
+                await transport.stream(server.url(), {}, Taken())
+            await transport.aclose()
+
+        anyio.run(main)
+        assert [server.connections for server in servers] == [2] * 6 + [1] * 4
 
 
 def _stream_many(url: str, count: int, judge: Callable[[Head], Sink | None]) -> None:

@@ -1,5 +1,7 @@
 """How fast bytes may come, and how slow: over real sockets, and without a clock in the tests."""
 
+import errno
+import mmap
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -79,6 +81,27 @@ def test_a_body_that_begins_alone_comes_in_large_pieces(monkeypatch: pytest.Monk
         using(transport, lambda: main(server.url()))
     assert outer.sizes == later.sizes == [*[LARGE_BUFFER_BYTES] * 8, CHUNK_BYTES]
     assert inner.sizes == [CHUNK_BYTES] * (size // CHUNK_BYTES)
+
+
+def test_without_memory_for_a_buffer_the_body_is_lost_and_nothing_that_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def scarce(descriptor: int, size: int, **options: int) -> mmap.mmap:
+        made.append(size)
+        if len(made) == 3:
+            raise OSError(errno.ENOMEM, "no memory")
+        return real(descriptor, size, **options)
+
+    real = mmap.mmap
+    monkeypatch.setattr("civsync.wire.bulk.mmap.mmap", scarce)
+    pieces, transport = Pieces(), HttpTransport()
+    with serve([Send(reply(200, bytes(8 * MIB)))]) as server, pytest.raises(WireError) as caught:
+        using(transport, lambda: transport.stream(server.url(), {}, pieces))
+    assert caught.value.retry
+    assert sum(pieces.sizes) > 0
+    assert len(pieces.sizes) == 2
 
 
 def test_a_body_of_few_large_pieces_comes_in_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
