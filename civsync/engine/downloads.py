@@ -6,7 +6,6 @@ work itself is, and what a failure means for the run, is for others.
 
 import heapq
 import itertools
-import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import field
@@ -110,7 +109,9 @@ class Downloads:
     limit_rate: int | None = None
     _items: dict[SafePath, Item] = field(default_factory=dict)
     _of_content: dict[str, list[Item]] = field(default_factory=dict)
-    _heap: list[tuple[float, int, SafePath, int, Item]] = field(default_factory=list)
+    _heap: list[tuple[int, int, SafePath, int, Item]] = field(default_factory=list)
+    _given_up: list[Item] = field(default_factory=list)
+    """Cancelled while nobody worked on them, and not dropped yet."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _open: int = 0
     _changed: anyio.Event = field(default_factory=anyio.Event)
@@ -130,8 +131,8 @@ class Downloads:
             conducted.start_soon(self.lines.conduct)
             async with anyio.create_task_group() as group:
 
-                async def worker() -> None:
-                    await self._work(lanes)
+                async def until_stopped(work: Callable[[], Awaitable[None]]) -> None:
+                    await work()
                     if self.fail_fast and self.work.must_stop():
                         # Otherwise what is under way ends in order: its addresses are paid for.
                         group.cancel_scope.cancel()
@@ -139,7 +140,8 @@ class Downloads:
                 # To stop at the first failure, what is done must be known before more begins.
                 workers = self.jobs + (0 if self.fail_fast else _FINISHERS)
                 for _ in range(min(workers, len(self._items))):
-                    group.start_soon(worker)
+                    group.start_soon(until_stopped, lambda: self._work(lanes))
+                group.start_soon(until_stopped, self._drop_given_up)
             conducted.cancel_scope.cancel()
 
     @property
@@ -211,11 +213,22 @@ class Downloads:
                 # Without a place: a file that comes a second time needs one.
                 await changed.wait()
 
+    async def _drop_given_up(self) -> None:
+        """Drop at once what is cancelled while nobody works on it: that needs no place."""
+        while self._open and not self.work.must_stop():
+            changed = self._changed
+            while self._given_up:
+                await self._drop(self._given_up.pop())
+                with self._mutex:
+                    self._open -= 1
+                self._wake()
+            await changed.wait()
+
     def _next(self, fits: Callable[[Item], bool] = lambda _: True) -> Item | None:
         """Take the next download, if there is one just now, and if it `fits`."""
         while self._heap and not self.work.must_stop():
             rank, _, _, _, item = self._heap[0]
-            current = item.stage is Stage.WAITING and rank == _rank(item)
+            current = item.stage is Stage.WAITING and rank == -item.priority
             if current and not fits(item):
                 return None
             heapq.heappop(self._heap)
@@ -226,7 +239,7 @@ class Downloads:
 
     async def _carry_out(self, turn: _Turn) -> None:
         try:
-            if turn.item is not None and not turn.item.cancelled:
+            if turn.item is not None:
                 turn.enter(turn.item)
                 with turn.scope:
                     await self._attempt(turn, turn.item.action)
@@ -277,7 +290,7 @@ class Downloads:
             file = item.action.want.file
             # Bytes that several files need are received for one of them at a time.
             alone = len(self._of_content[file.sha256]) == 1
-            return alone and file.size <= most and not item.cancelled
+            return alone and file.size <= most
 
         with self._mutex:
             item = None if turn.scope.cancel_called else self._next(fits)
@@ -342,12 +355,11 @@ class Downloads:
         if item.stage in _OVER or item.cancelled or named:
             return False
         item.cancelled = True
+        item.stage = Stage.PAUSED
         if item.scope is not None:
-            item.stage = Stage.PAUSED
             item.scope.cancel()
         else:
-            item.stage = Stage.WAITING
-            self._push(item)
+            self._given_up.append(item)
         return True
 
     def _prioritize(self, item: Item, priority: int) -> bool:
@@ -360,7 +372,8 @@ class Downloads:
 
     def _push(self, item: Item) -> None:
         size = item.action.want.file.size
-        heapq.heappush(self._heap, (_rank(item), size, item.path, next(self._numbers), item))
+        rank = -item.priority
+        heapq.heappush(self._heap, (rank, size, item.path, next(self._numbers), item))
 
     def _wake(self) -> None:
         self._changed.set()
@@ -382,8 +395,3 @@ class _Following:
 
     def ended(self, path: SafePath, error: CivsyncError | None) -> None:
         self.downloads.named(self.turn, path, error)
-
-
-def _rank(item: Item) -> float:
-    """Return the place in the queue, least first; what is cancelled is dropped at once."""
-    return -math.inf if item.cancelled else -item.priority

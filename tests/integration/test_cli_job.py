@@ -298,6 +298,26 @@ def test_what_waits_or_is_paused_can_be_cancelled_too(shop: Shop) -> None:
     assert (shop.parts(), shop.tree) == ([], {})
 
 
+def test_what_is_paused_is_dropped_at_once_although_all_places_are_taken(shop: Shop) -> None:
+    shop.locked(*shop.offer(SIZE, SIZE, SIZE))
+    slow(shop)
+    with syncing(shop, "--jobs", "1") as running:
+        running.await_receiving()
+        running.job("pause", "m0.safetensors")
+        running.await_stages(m0="paused", m1="running")
+        assert len(shop.parts()) == 2
+        running.job("cancel", "m0.safetensors")
+        running.await_stages(m0="cancelled", m1="running", m2="waiting")
+        assert len(shop.parts()) == 1
+        running.job("cancel", "m2.safetensors")
+        running.await_stages(m0="cancelled", m1="running", m2="cancelled")
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 130
+        told = [json.loads(line) for line in running.events.read_text().splitlines()]
+    failed = [each["error"]["code"] for each in told if each["event"] == "failed"]
+    assert failed == ["cancelled"] * 2
+
+
 @pytest.mark.parametrize("which", [["m0.safetensors"], ["m1.safetensors"], ["all"]], ids=str)
 def test_a_cancelled_download_takes_no_bytes_from_another_with_the_same_content(
     shop: Shop, which: list[str]
