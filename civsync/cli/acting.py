@@ -210,13 +210,15 @@ async def transfer(
     make_room: Callable[[], object] | None = None,
 ) -> Outcome:
     """Carry out the plan of `world`, over the network where it needs that; the root is held."""
-    disk = orders.disk
+    disk, manner = orders.disk, orders.manner
+    if context.limit is not None:
+        manner = replace(manner, limit_rate=context.limit.rate)
     api_url = find_api_url(context.settings)
     credentials = find_credentials(api_url) if world.plan.fetches else None
     token = credentials.token if credentials else None
     pull = Pull(
-        connections=orders.manner.connections,
-        limit_rate=orders.manner.limit_rate,
+        connections=manner.connections,
+        limit_rate=manner.limit_rate,
         min_speed=orders.min_speed,
     )
     async with open_wire(api_url, token, display, account=context.account, pull=pull) as wire:
@@ -235,7 +237,7 @@ async def transfer(
             world.plan,
             world.receipt,
             outside,
-            orders.manner,
+            manner,
             lambda control: open_controls(context, display, disk.root, control, world.plan),
             make_room=make_room,
         )

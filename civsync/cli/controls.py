@@ -19,6 +19,7 @@ from civsync.cli.keys import Keys, interrupt, watch_keys
 from civsync.cli.options import Context
 from civsync.cli.output import Output, show
 from civsync.cli.progress import Display
+from civsync.core.control import Limit
 from civsync.core.plan import Plan
 from civsync.disk.root import Root
 from civsync.ports import Control
@@ -30,7 +31,8 @@ async def open_controls(
 ) -> AsyncIterator[None]:
     """Take orders for the run of `plan` below `root`, an established one, while this lasts.
 
-    Does nothing for a plan without downloads. What the body raises is raised as it is.
+    What they leave as the limit of speed is noted in `context`. Does nothing for a plan
+    without downloads. What the body raises is raised as it is.
     """
     if not plan.fetches:
         yield
@@ -55,6 +57,7 @@ async def open_controls(
             except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
                 failure = error
             group.cancel_scope.cancel()
+    context.limit = Limit(rate=control.view().limit_rate)
     if failure is not None:
         raise failure
 

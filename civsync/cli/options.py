@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -13,6 +13,9 @@ from civsync.cli.output import Output, OutputChoice
 from civsync.cli.settings import Settings
 from civsync.core.errors import UserError
 from civsync.core.limits import MAX_WAIT_S
+
+if TYPE_CHECKING:
+    from civsync.core.control import Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +49,8 @@ class Context:
         """Whether it was seen before the command ran that there may be work for it."""
         self.account: str | None = None
         """Whose the API key is, once Civitai said so in this run."""
+        self.limit: Limit | None = None
+        """The speed as it was when the downloads of a root ended; it holds for the next root."""
         self.before_exit: list[Callable[[], None]] = []
         """What to put right before the process ends without unwinding."""
 

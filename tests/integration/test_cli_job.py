@@ -171,6 +171,19 @@ def test_a_limit_holds_from_now_on_until_it_is_lifted(shop: Shop) -> None:
     shop.nothing_wrong_under_a_name()
 
 
+def test_a_limit_holds_for_the_roots_that_follow(shop: Shop) -> None:
+    shop.want(*shop.offer(SIZE), head="roots: {a: {path: one}, b: {path: two}}\n")
+    assert shop.project.call("lock").status == 0
+    slow(shop)
+    with syncing(shop, "--limit-rate", "3M") as running:
+        first = running.await_receiving()
+        assert (Path(first["root"]).name, first["limit_rate"]) == ("one", 3_000_000)
+        running.job("limit", "1M")
+        running.job("cancel", "all")
+        second = running.await_run(lambda run: Path(run["root"]).name == "two")
+        assert second["limit_rate"] == 1_000_000
+
+
 def test_a_limit_that_was_lifted_is_listed_as_none(shop: Shop) -> None:
     shop.locked(*shop.offer(SIZE))
     slow(shop)
