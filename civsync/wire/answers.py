@@ -56,6 +56,7 @@ class Answers:
                 head = Head(
                     status=response.status_code, headers=dict(response.headers), url=request.url
                 )
+                route.check_login(head.status)
                 coding = head.header("content-encoding").strip().lower()
                 if coding not in _UNDERSTOOD:
                     raise WireError(

@@ -21,7 +21,7 @@ from civsync.decide.floor import Floor
 from civsync.wire.abort import Abort
 from civsync.wire.addresses import Addresses, connect, look_up
 from civsync.wire.framing import Body, CutError, FramingError, RawHead, read_head
-from civsync.wire.route import Route
+from civsync.wire.route import Route, refused_by
 from civsync.wire.stream import SlowError, Stream
 from civsync.wire.trust import Proxy
 
@@ -118,6 +118,7 @@ class Connection:
                 if was_used:
                     raise StaleError from error
                 raise
+            self.route.check_login(raw.status)
             return Reply(self, self._stream, raw, url, abort)
 
     def waiting(self) -> bool:
@@ -230,11 +231,7 @@ def _tunnel(sock: socket.socket, route: Route, proxy: Proxy, until: float) -> No
     stream = Stream(sock, silence=_left(until))
     status = read_head(lambda limit: stream.line(limit, until)).status
     if status != _OK:
-        raise WireError(
-            Code.UNREACHABLE,
-            f"the proxy {proxy.host}:{proxy.port} answered {status}",
-            subject=str(route),
-        )
+        raise refused_by(proxy, status, route)
 
 
 def _left(until: float) -> float:

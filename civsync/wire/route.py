@@ -1,11 +1,14 @@
 """Say where a connection to a URL leads: to its origin, or to the proxy in front of it."""
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from civsync.core.codes import Code
 from civsync.core.errors import WireError
 from civsync.core.values import dataclass
 from civsync.wire.trust import DEFAULT_PORTS, Proxy, proxy_for
+
+_LOGIN_WANTED: Final = 407
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,20 @@ class Route:
     def __str__(self) -> str:
         """Return the origin, for messages."""
         return f"{self.scheme}://{self.authority}"
+
+    def check_login(self, status: int) -> None:
+        """Raise WireError unreachable if `status` is the proxy's, who wants another login.
+
+        Over https that comes before there is a connection to the origin.
+        """
+        if status == _LOGIN_WANTED and self.proxy is not None and self.scheme == "http":
+            raise refused_by(self.proxy, status, self)
+
+
+def refused_by(proxy: Proxy, status: int, route: Route) -> WireError:
+    """Return the error for a proxy that answers with `status` and lets nothing through."""
+    message = f"the proxy {proxy.host}:{proxy.port} answered {status}"
+    return WireError(Code.UNREACHABLE, message, subject=str(route))
 
 
 class Routes:

@@ -875,10 +875,14 @@ def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.fault("4.1/surroundings", "proxy")
-def test_a_proxy_that_refuses_is_an_unreachable_host(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_is_an_unreachable_host(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{scheme}://a.test/"
     with serve([Send(reply(407))]) as proxy:
-        monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{proxy.port}")
-        for attempt in (lambda: stream("https://a.test/", Taken()), lambda: ask("https://a.test/")):
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{proxy.port}")
+        for attempt in (lambda: stream(url, Taken()), lambda: ask(url)):
             with pytest.raises(WireError) as caught:
                 attempt()
             assert caught.value.code is Code.UNREACHABLE
