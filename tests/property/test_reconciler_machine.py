@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import tempfile
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -323,8 +324,20 @@ class Reconciler(RuleBasedStateMachine):
         else:
             self.strangers[path] = self.tree()[path]
 
+    def take_back(self, owned: Collection[str]) -> None:
+        """What a hand put where civsync has a file is ours again, once just that is wanted."""
+        for path in self.ours() & self.strangers.keys():
+            assert path in owned, f"{path} was taken without a word"
+            assert self.wanted.get(path) == self.strangers.pop(path), path
+
     def run(self, trouble: Trouble, allowed: AllowPrune, *, jobs: int = 1) -> Outcome | None:
         """Do what the command does; None if it did not come to its end."""
+        owned = self.receipt().owned.keys()
+        outcome = self.run_alone(trouble, allowed, jobs)
+        self.take_back(owned)
+        return outcome
+
+    def run_alone(self, trouble: Trouble, allowed: AllowPrune, jobs: int) -> Outcome | None:
         self.trouble, self.events = trouble, 0
         try:
             return anyio.run(self.sync_as_the_command, allowed, jobs)
