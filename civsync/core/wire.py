@@ -53,3 +53,5 @@ class SignedUrl:
     """Where the bytes of a file are just now. It is a credential: never stored, never shown."""
 
     url: str = field(repr=False)
+    hops: int = field(default=0, compare=False)
+    """How many redirects led here."""

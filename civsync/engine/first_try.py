@@ -83,7 +83,7 @@ class FirstTry:
         errand: Errand,
     ) -> None:
         address, progress = url.url, progress_of(file, self._net)
-        for _ in range(REDIRECTS + 1):
+        for _ in range(REDIRECTS - url.hops + 1):
             host = urlsplit(address).netloc
             if not self._hosts.admit_now(host, errand.rest):
                 return

@@ -242,7 +242,7 @@ class Receiver:
         `moved` says whether that brought bytes.
         """
         address = url.url
-        for _ in range(REDIRECTS + 1):
+        for _ in range(REDIRECTS - url.hops + 1):
             host = urlsplit(address).netloc
             await self._hosts.admit(host)
             conversation = begin(address)

@@ -10,6 +10,7 @@ bytes counts the tries of a file, and each address handed out counts against a q
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, assert_never
 
@@ -179,7 +180,7 @@ class CivitaiSource:
         return found
 
     def _follow(self, path: str) -> _Where:
-        for _ in range(REDIRECTS + 1):
+        for hops in range(REDIRECTS + 1):
             request = self._api.request(path)
             answer = yield request
             found = read_download_answer(
@@ -191,7 +192,11 @@ class CivitaiSource:
             match found:
                 case SignedUrl() if self._api.gives_token_away(found.url):
                     raise bad_redirect("the redirect would carry the API key to another host")
-                case SignedUrl() | Unfound():
+                case SignedUrl() if hops < REDIRECTS:
+                    return replace(found, hops=hops + 1)
+                case SignedUrl():
+                    break
+                case Unfound():
                     return found
                 case Hop():
                     path = found.path

@@ -563,6 +563,15 @@ def test_five_hops_are_followed_and_a_sixth_is_not() -> None:
         assert len(server.requests) == REDIRECTS + 1
 
 
+@pytest.mark.parametrize("held", [b"", DATA[:HALF]], ids=["small", "resumed"])
+def test_hops_before_the_storage_count_too(held: bytes) -> None:
+    with serve(*[to(f"/hop{number}") for number in range(REDIRECTS)], WHOLE) as server:
+        world = wired(server, PATH, DATA, held=held)
+        world.source.hops = 1
+        assert error_at(world.sync(), PATH).code is Code.BAD_REDIRECT
+        assert len(server.requests) == REDIRECTS
+
+
 @pytest.mark.fault("4.2/redirect", "file:", "userinfo")
 @pytest.mark.parametrize(
     "location",

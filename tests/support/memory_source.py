@@ -42,7 +42,7 @@ class MemorySource:
     `hidden` ids of models are shown by the single endpoints alone. `failures` maps a
     question, or a file id for `locate`, to the error to raise. `account` None is "no token".
     `favorites` are those of the account; `downloads` put listings in order. Files are at
-    `storage`, single ones `elsewhere`, by id.
+    `storage`, single ones `elsewhere`, by id; so many `hops` led there.
     """
 
     models: dict[int, RemoteModel] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class MemorySource:
     favorites: set[int] = field(default_factory=set)
     downloads: dict[int, int] = field(default_factory=dict)
     storage: str = "https://storage.test"
+    hops: int = 0
     elsewhere: dict[int, str] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
     located: Counter[int] = field(default_factory=Counter)
@@ -140,7 +141,8 @@ class MemorySource:
         self.located[file.file_id] += 1
         count = self.located[file.file_id]
         host = self.elsewhere.get(file.file_id, self.storage)
-        self._urls[key] = SignedUrl(url=f"{host}/{key[0]}/{key[1]}?signature={count}")
+        url = f"{host}/{key[0]}/{key[1]}?signature={count}"
+        self._urls[key] = SignedUrl(url=url, hops=self.hops)
         return self._urls[key]
 
     def locate_now(self, file: LockedFile, errand: Errand) -> SignedUrl | None:

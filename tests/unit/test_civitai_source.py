@@ -534,6 +534,14 @@ def test_hops_on_the_api_are_followed_by_hand_and_counted() -> None:
     world.wire.on("/models/8?", redirect(STORAGE + "1"))
     assert world.locate() == STORAGE + "1"
 
+    many = World()
+    for hop in range(REDIRECTS):
+        many.wire.on(f"fileId={9 + hop}", redirect(f"/api/download/models/7?fileId={10 + hop}"))
+    many.wire.on(f"fileId={9 + REDIRECTS}", redirect(STORAGE + "1"))
+    assert many.failure(many.locate).code is Code.BAD_REDIRECT
+    many.wire.on(f"fileId={8 + REDIRECTS}", redirect(STORAGE + "1"))
+    assert many.locate() == STORAGE + "1"
+
     loop = World()
     loop.wire.on("/download/", redirect("/api/download/models/7?fileId=9"))
     assert loop.failure(loop.locate).code is Code.BAD_REDIRECT
