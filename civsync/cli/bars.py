@@ -1,9 +1,11 @@
 """The live display of a terminal: one line for the whole and one for each running file."""
 
+import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -60,7 +62,10 @@ class LiveBars:
 
     def __enter__(self) -> Self:
         console = Console(
-            stderr=True, highlight=False, markup=False, no_color=not self._output.colored
+            file=cast("TextIO", _Screen(sys.stderr)),
+            highlight=False,
+            markup=False,
+            no_color=not self._output.colored,
         )
         self._name_width = name_width(console.width)
         # Of a line that is too long the bar gives way, never a number.
@@ -146,6 +151,25 @@ class LiveBars:
                 total=self._tally.total - self._tally.bytes_found,
                 moves=bool(self._files),
             )
+
+
+class _Screen:
+    """A terminal that may go away: what it cannot show any more is lost, and no failure."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a stream has
+        return getattr(self._stream, name)
 
 
 class _Rows(Progress):

@@ -427,3 +427,23 @@ def test_a_sync_with_nothing_to_download_names_no_keys(shop: Shop) -> None:
         assert terminal.end() == 0
         assert "p pause" not in terminal.text
         assert terminal.takes_lines
+
+
+def test_a_sync_that_outlives_its_terminal_does_all_its_work_and_ends_well(shop: Shop) -> None:
+    """As after `trap '' HUP`, or `disown` in some shells."""
+    models = shop.offer(SIZE, SIZE)
+    shop.locked(*models, head="roots:\n  a: {path: a}\n  b: {path: b}\n")
+    release = threading.Event()
+    shop.served.faults.add(Fault(does=Stall(release, after=64 * KIB), origin="storage"))
+    project = shop.project
+    with watched(
+        command("sync"),
+        folder=project.folder,
+        environment=project.environment,
+        ignored=[signal.SIGHUP],
+    ) as terminal:
+        terminal.await_text("p pause, r resume, c cancel, q quit")
+        terminal.vanish()
+        release.set()
+        assert terminal.process.wait(60) == 0
+    assert [len(list((project.folder / root).rglob("*.safetensors"))) for root in "ab"] == [2, 2]

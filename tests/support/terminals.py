@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -21,6 +22,7 @@ class Watched:
 
     process: "subprocess.Popen[bytes]"
     screen: int
+    open_ends: list[int]
     seen: bytearray = field(default_factory=bytearray)
 
     @property
@@ -67,6 +69,11 @@ class Watched:
             pass
         return status
 
+    def vanish(self) -> None:
+        """Go away, as when the window is closed."""
+        while self.open_ends:
+            os.close(self.open_ends.pop())
+
     def _read_if_ready(self, seconds: float) -> bool:
         """Read what is there, or comes within so many seconds; tell whether there was any."""
         ready, _, _ = select.select([self.screen], [], [], seconds)
@@ -82,10 +89,20 @@ class Watched:
 
 @contextlib.contextmanager
 def watched(
-    words: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+    words: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    ignored: Sequence[signal.Signals] = (),
 ) -> Iterator[Watched]:
-    """Start a program in the foreground of a terminal of its own."""
+    """Start a program, which ignores these signals, in the foreground of a terminal of its own."""
     screen, end = pty.openpty()
+
+    def begin() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
     termios.tcsetwinsize(end, (24, 100))
     process = subprocess.Popen(
         words,
@@ -95,13 +112,13 @@ def watched(
         stdout=end,
         stderr=end,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it takes no lock
+        preexec_fn=begin,  # noqa: PLW1509 - it takes no lock
     )
     # This end stays open, so that the terminal outlives the program and can be looked at.
+    watched = Watched(process, screen, [screen, end])
     try:
-        yield Watched(process, screen)
+        yield watched
     finally:
         process.kill()
         process.wait()
-        os.close(end)
-        os.close(screen)
+        watched.vanish()
