@@ -34,6 +34,9 @@ VERSION: Final = 1
 _LARGEST: Final = 2**63 - 1
 """Sizes, rates and counts are never larger."""
 
+LATEST_START: Final = 253_370_764_800
+"""The first moment of the year 9999: calendars end soon after it, sooner in the east."""
+
 _REQUESTS: Final = {
     "list": frozenset[str](),
     "pause": frozenset({"paths"}),
@@ -209,7 +212,8 @@ def _in_range(name: str, number: int, *, least: int = 0, most: int = _LARGEST) -
 
 def _checked(run: RunningSync) -> RunningSync:
     """Return a run whose numbers and paths are what they must be. Raises MessageError."""
-    for name in ("pid", "started", "received"):
+    _in_range("started", run.started, most=LATEST_START)
+    for name in ("pid", "received"):
         _in_range(name, getattr(run, name))
     if run.limit_rate is not None:
         _in_range("limit_rate", run.limit_rate, least=1)

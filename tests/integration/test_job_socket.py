@@ -605,25 +605,51 @@ def test_a_sync_that_dies_in_the_middle_of_an_order_is_told(project: Project, ro
     assert "the sync has ended meanwhile [no-job]" in ran.err
 
 
-def test_a_sync_of_another_version_is_named(project: Project, root: Root) -> None:
-    place = place_for(root.root_id)
+@contextmanager
+def answering(answer: bytes) -> Iterator[None]:
+    """Somebody who answers one request with this, at a place of his own."""
+    place = place_for("0" * 32)
     assert place is not None
 
-    def answer(listener: socket.socket) -> None:
+    def answer_once(listener: socket.socket) -> None:
         peer, _ = listener.accept()
         with peer:
             line_of(peer)
-            peer.sendall(b'{"version":2,"answer":"seen","run":{}}\n')
+            peer.sendall(answer)
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen()
-        thread = threading.Thread(target=answer, args=(listener,))
+        listener.settimeout(30)
+        thread = threading.Thread(target=answer_once, args=(listener,))
         thread.start()
-        ran = job(project, "list")
+        yield
         thread.join(30)
-    assert ran.status == 0
-    assert "this civsync speaks version 1 of the protocol and no other" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(
+            b'{"version":2,"answer":"seen","run":{}}\n',
+            "this civsync speaks version 1 of the protocol and no other",
+            id="another version",
+        ),
+        pytest.param(
+            b'{"version":1,"answer":"seen","run":{"root":"/x","pid":1,"started":99999999999999,'
+            b'"command":"civsync sync"}}\n',
+            "a running sync: `started` is out of range",
+            id="a time of no calendar",
+        ),
+    ],
+)
+def test_who_answers_what_cannot_be_is_named_beside_the_others(
+    project: Project, root: Root, answer: bytes, said: str
+) -> None:
+    with steered(root, fake_control()), answering(answer):
+        ran = job(project, "list")
+    assert (ran.status, ran.out.startswith(str(root.path))) == (0, True)
+    assert said in ran.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peers are told apart on Linux")

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from civsync.cli.job_text import run_document, run_lines
+from civsync.cli.output import Output, OutputChoice
 from civsync.core.control import Cancel, Limit, Pause, Prioritize, Resume, Stage
 from civsync.core.jobs import (
     Answer,
@@ -21,6 +23,7 @@ from civsync.core.jobs import (
 from civsync.core.limits import JOB_REASON_CHARS, JOB_REQUEST_BYTES, MAX_PRIORITY
 from civsync.core.names import parse_path
 from civsync.documents.job_messages import (
+    LATEST_START,
     MessageError,
     read_answer,
     read_request,
@@ -153,6 +156,11 @@ def spoiled(**keys: object) -> bytes:
     return json.dumps(message).encode()
 
 
+def begun(started: int) -> bytes:
+    """The line of a run that began then."""
+    return write_answer(Seen(run=replace(RUN, started=started)))[:-1]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -167,12 +175,22 @@ def spoiled(**keys: object) -> bytes:
         pytest.param(spoiled(stage="exploded"), id="an unknown stage"),
         pytest.param(spoiled(priority=10**7), id="a priority too great"),
         pytest.param(spoiled(held=None), id="nothing held"),
+        pytest.param(begun(-1), id="before 1970"),
+        pytest.param(begun(2**63 - 1), id="in no year that a calendar has"),
     ],
 )
 def test_what_is_no_answer_is_refused_in_a_sentence(line: bytes) -> None:
     with pytest.raises(MessageError) as caught:
         read_answer(line)
     assert str(caught.value)
+
+
+@pytest.mark.parametrize("started", [0, LATEST_START], ids=["1970", "9999"])
+def test_every_time_that_is_read_can_be_shown(started: int) -> None:
+    answer = read_answer(begun(started))
+    assert isinstance(answer, Seen)
+    assert list(run_lines(answer.run, Output(OutputChoice())))
+    assert run_document(answer.run)["root"] == RUN.root
 
 
 def test_a_long_reason_is_cut() -> None:
