@@ -295,6 +295,17 @@ def test_a_manifest_names_the_sync_of_its_root(project: Project, tmp_path: Path)
     assert (ran.status, first.orders, second.orders) == (0, [Pause()], [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_a_root_whose_path_is_no_text_can_be_named(project: Project, tmp_path: Path) -> None:
+    odd = established(Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")))
+    control = fake_control()
+    with steered(odd, control), steered(established(tmp_path / "other"), fake_control()):
+        paused = job(project, "pause", "--root", str(odd.path))
+        shown = job(project, "list", "--json", "--root", str(odd.path)).json
+    assert (paused.status, control.orders) == (0, [Pause()])
+    assert [run["root"] for run in shown["runs"]] == [f"{tmp_path}/m\\udcff"]
+
+
 def test_a_copied_root_runs_beside_the_first_and_leaves_its_socket_alone(
     project: Project, root: Root, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

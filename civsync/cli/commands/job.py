@@ -18,6 +18,7 @@ from civsync.core.jobs import Declined, Obeyed, RunningSync
 from civsync.core.limits import MAX_PRIORITY
 from civsync.core.names import SafePath
 from civsync.core.values import dataclass
+from civsync.disk.faults import shown
 from civsync.documents.sizes import parse_rate
 
 ALL = "all"
@@ -210,10 +211,13 @@ def _choose(context: Context, jobs: Jobs) -> Job:
 
 
 def _wanted_roots(context: Context) -> set[str] | None:
-    """Return the real paths of the roots that flags or variables name; None without any."""
+    """Return the real paths of the roots that flags or variables name; None without any.
+
+    They are written as a running sync writes its own.
+    """
     settings = context.settings
     if settings.root is None and settings.manifest is None:
         return None
     project = find_project(settings)
     located = locate(settings, project, roots_in_manifest(settings, project))
-    return {str(each.path.resolve()) for each in located}
+    return {shown(str(each.path.resolve())) for each in located}
