@@ -96,7 +96,7 @@ def line_of(peer: socket.socket) -> bytes:
 
 def test_without_a_running_sync_the_list_is_empty_and_that_is_no_failure(project: Project) -> None:
     ran = job(project, "list")
-    assert (ran.status, ran.out, ran.err) == (0, "", "no sync is running\n")
+    assert (ran.status, ran.out, ran.err) == (0, "", "no sync is downloading just now\n")
     document = job(project, "list", "--json").json
     assert (document["runs"], faults(document)) == ([], [])
 
@@ -253,7 +253,7 @@ def test_an_unknown_entry_is_answered_with_those_that_are_running(
 def test_an_order_to_nobody_says_so(project: Project, words: list[str]) -> None:
     ran = job(project, *words)
     assert ran.status == NO_JOB
-    assert "no sync is running [no-job]" in ran.err
+    assert "no sync is downloading just now [no-job]" in ran.err
     told = job(project, *words, "--json").json
     assert (told["error"]["code"], faults(told)) == ("no-job", [])
 
@@ -283,7 +283,7 @@ def test_of_two_running_syncs_one_must_be_named(
     assert (first.orders, second.orders) == ([Pause()], [Limit(rate=1_000_000)])
     assert [run["root"] for run in of_one["runs"]] == [str(other.path)]
     assert nobody.status == NO_JOB
-    assert f"no sync is running at {tmp_path / 'third'}" in nobody.err
+    assert f"no sync is downloading at {tmp_path / 'third'} just now [no-job]" in nobody.err
 
 
 def test_a_manifest_names_the_sync_of_its_root(project: Project, tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_the_socket_of_a_dead_process_is_passed_over_and_replaced(
         dead.bind(str(place))
         dead.listen()
     assert place.is_socket()
-    assert job(project, "list").err == "no sync is running\n"
+    assert job(project, "list").err == "no sync is downloading just now\n"
     assert job(project, "pause").status == NO_JOB
     control = fake_control()
     with steered(root, control):
@@ -437,8 +437,12 @@ def test_a_sync_that_is_stopped_is_named_and_holds_nobody_up_for_ever(
         stopped.bind(str(place))
         stopped.listen()
         ran = job(project, "pause")
+        listed = job(project, "list")
+    silent = f"a running sync does not answer ({place.name})"
     assert ran.status == NO_JOB
-    assert f"no sync is running; a running sync does not answer ({place.name})" in ran.err
+    assert f"no sync that answers is downloading just now; {silent}" in ran.err
+    assert (listed.status, listed.out) == (0, "")
+    assert listed.err == (f"warning: {silent}\nno sync that answers is downloading just now\n")
 
 
 @pytest.mark.parametrize("damage", ["a link", "open to others", "a file", "somebody else's"])

@@ -32,7 +32,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
 @click.group()
 @common_options
 def command() -> None:
-    """Look at the syncs that are running now, and steer their downloads.
+    """Look at the syncs that are downloading now, and steer them.
 
     ENTRY is a key, a model's id, link or name, the path or name of a file, or `all`. With
     several syncs running, --root or --manifest says which one is meant.
@@ -54,7 +54,7 @@ def show_list(context: Context) -> None:
     for reason in jobs.silent:
         context.output.warn(show(reason))
     if not runs:
-        context.output.talk("no sync is running")
+        context.output.talk(_nobody(jobs))
     for number, run in enumerate(runs):
         if number:
             context.output.data()
@@ -199,7 +199,7 @@ def _choose(context: Context, jobs: Jobs) -> Job:
     found = [job for job in jobs.answered if wanted is None or job.run.root in wanted]
     if not found:
         where = "" if wanted is None else f" at {', '.join(sorted(wanted))}"
-        raise UserError(Code.NO_JOB, "; ".join([f"no sync is running{where}", *jobs.silent]))
+        raise UserError(Code.NO_JOB, "; ".join([_nobody(jobs, where), *jobs.silent]))
     if len(found) > 1:
         roots = ", ".join(f"{show(job.run.root)} (process {job.run.pid})" for job in found)
         raise UserError(
@@ -208,6 +208,15 @@ def _choose(context: Context, jobs: Jobs) -> Job:
             hint=f"Say with --root which one is meant: {roots}.",
         )
     return found[0]
+
+
+def _nobody(jobs: Jobs, where: str = "") -> str:
+    """Say that nobody is downloading; a sync can be spoken to only while it does.
+
+    Nothing is claimed of who did not answer.
+    """
+    who = "no sync that answers" if jobs.silent else "no sync"
+    return f"{who} is downloading{where} just now"
 
 
 def _wanted_roots(context: Context) -> set[str] | None:
