@@ -25,6 +25,9 @@ HAS_SOCKETS: Final = hasattr(socket, "AF_UNIX") and sys.platform != "win32"
 
 ENDING: Final = ".sock"
 
+SESSIONS: Final = Path("/run/user")
+"""Where the runtime directories of all users lie, each named by its user (pam_systemd(8))."""
+
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CREDENTIALS: Final = struct.Struct("3i")
 """Process, user and group of a peer, as Linux tells them (unix(7), SO_PEERCRED)."""
@@ -44,9 +47,17 @@ def place_for(root_id: str) -> Path | None:
     return None
 
 
-def places() -> Iterator[Path]:
-    """Yield every socket in the folders of this user, sorted; nobody may be listening there."""
-    for folder in _folders():
+def places(sessions: Path = SESSIONS) -> Iterator[Path]:
+    """Yield every socket in the folders of this user, sorted; nobody may be listening there.
+
+    A process that was told of no runtime directory (by cron, su or ssh) looks into the user's
+    below `sessions`, too.
+    """
+    folders = list(_folders())
+    session = sessions / str(os.geteuid())
+    if _runtime_dir() is None and is_ours_alone(session):
+        folders.append(session / "civsync")
+    for folder in folders:
         if is_ours_alone(folder):
             yield from sorted(each for each in folder.glob(f"*{ENDING}") if each.is_socket())
 
@@ -77,13 +88,18 @@ def is_this_user(peer: socket.socket) -> bool:
 
 
 def _folders() -> Iterator[Path]:
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime):
-        yield Path(runtime) / "civsync"
+    runtime = _runtime_dir()
+    if runtime is not None:
+        yield runtime / "civsync"
     yield Path(state_dir(), "run")
     import tempfile
 
     yield Path(tempfile.gettempdir()) / f"civsync-{os.geteuid()}"
+
+
+def _runtime_dir() -> Path | None:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(runtime) if os.path.isabs(runtime) else None
 
 
 def _made(folder: Path) -> bool:

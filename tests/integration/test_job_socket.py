@@ -495,6 +495,26 @@ def test_a_path_too_long_for_a_socket_leads_to_the_next_folder(
     assert control.orders == [Pause()]
 
 
+def test_a_sync_of_a_session_is_found_without_the_environment_of_one(
+    project: Project, root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by cron, `su` or `ssh`; a sync itself does not go where a session's end takes it away."""
+    sessions = Path(project.environment["XDG_RUNTIME_DIR"]) / "user"
+    session = sessions / str(os.geteuid())
+    session.mkdir(mode=0o700, parents=True)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    with steered(root, fake_control()):
+        assert list(places(sessions)) == [session / "civsync" / f"{root.root_id}.sock"]
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+        assert list(places(sessions)) == [session / "civsync" / f"{root.root_id}.sock"]
+        session.chmod(0o755)
+        assert list(places(sessions)) == []
+        session.chmod(0o700)
+    elsewhere = place_for(root.root_id)
+    assert elsewhere is not None
+    assert session not in elsewhere.parents
+
+
 def test_a_runtime_directory_that_is_not_there_is_not_made(
     project: Project, root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
