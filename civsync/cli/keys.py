@@ -15,6 +15,7 @@ from civsync.cli.output import count_text
 from civsync.core.control import Cancel, Pause, Resume, Stage
 from civsync.core.limits import BACKGROUND_LOOK_S, KEY_CONFIRM_S
 from civsync.core.names import SafePath
+from civsync.core.values import dataclass
 from civsync.ports import Control
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ KEYS: Final = "p pause, r resume, c cancel, q quit"
 
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 """What arrow keys and their like send (ECMA-48, section 5.4): one key, whatever its letters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Whether to cancel these, asked at a time of the clock."""
+
+    since: float
+    paths: frozenset[SafePath]
 
 
 class Keys:
@@ -41,13 +50,8 @@ class Keys:
         self._hint = hint
         self._quit = quit
         self._clock = clock
-        self._asked: tuple[float, frozenset[SafePath]] | None = None
+        self._asked: _Question | None = None
         hint(KEYS)
-
-    @property
-    def asking(self) -> bool:
-        """Whether a question waits for its answer."""
-        return self._asked is not None
 
     def press(self, key: str) -> None:
         """Do what a key means."""
@@ -61,8 +65,8 @@ class Keys:
                 self._hint(
                     f"{count_text(resumed, 'download')} resumed; {KEYS}" if resumed else KEYS
                 )
-            case "c" if asked is not None and self._clock() - asked[0] <= KEY_CONFIRM_S:
-                cancelled = self._control.obey(Cancel(paths=asked[1]))
+            case "c" if asked is not None and not self._is_old(asked):
+                cancelled = self._control.obey(Cancel(paths=asked.paths))
                 self._hint(f"{count_text(cancelled, 'download')} cancelled; {KEYS}")
             case "c":
                 self._ask()
@@ -77,6 +81,14 @@ class Keys:
         self._asked = None
         self._hint(KEYS)
 
+    def drop_old_question(self) -> None:
+        """Take a question back whose time is over."""
+        if self._asked is not None and self._is_old(self._asked):
+            self.drop_question()
+
+    def _is_old(self, question: _Question) -> bool:
+        return self._clock() - question.since > KEY_CONFIRM_S
+
     def _ask(self) -> None:
         running = frozenset(
             each.path for each in self._control.view().transfers if each.stage is Stage.RUNNING
@@ -84,7 +96,7 @@ class Keys:
         if not running:
             self._hint(f"nothing is running just now; {KEYS}")
             return
-        self._asked = (self._clock(), running)
+        self._asked = _Question(since=self._clock(), paths=running)
         what = count_text(len(running), "download")
         self._hint(f"cancel {what} that run just now, and drop what came? c again: yes")
 
@@ -99,11 +111,8 @@ async def watch_keys(terminal: "Terminal", keys: Keys) -> None:
     from civsync.cli.terminal import LOST
 
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_take_keys_again, terminal)
-            await _read_keys(terminal, keys)
-            group.cancel_scope.cancel()
-    except* LOST:
+        await _read_keys(terminal, keys)
+    except LOST:
         keys.drop_question()
     finally:
         terminal.restore()
@@ -112,26 +121,19 @@ async def watch_keys(terminal: "Terminal", keys: Keys) -> None:
 async def _read_keys(terminal: "Terminal", keys: Keys) -> None:
     terminal.forget_typed()
     while True:
+        keys.drop_old_question()
         if not terminal.in_foreground:
             # Reading now would stop the process; what is typed is for somebody else.
             await anyio.sleep(BACKGROUND_LOOK_S)
             continue
+        # Whoever had the terminal meanwhile has given it another mode, and nothing tells when
+        # it comes back from a shell that left this process running.
         terminal.take_keys()
-        with anyio.move_on_after(KEY_CONFIRM_S if keys.asking else None) as patience:
+        with anyio.move_on_after(BACKGROUND_LOOK_S):
             await anyio.wait_readable(terminal.descriptor)
-        if patience.cancelled_caught:
-            keys.drop_question()
-        elif terminal.in_foreground:
+        if terminal.has_typed:
             typed = terminal.read()
             if not typed:
                 return
             for key in _SEQUENCE.sub("\x1b", typed):
                 keys.press(key)
-
-
-async def _take_keys_again(terminal: "Terminal") -> None:
-    """After a stop the shell has given the terminal another mode."""
-    with anyio.open_signal_receiver(signal.SIGCONT) as signals:
-        async for _ in signals:
-            if terminal.in_foreground:
-                terminal.take_keys()

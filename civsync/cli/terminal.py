@@ -5,8 +5,10 @@ neither reads nor changes the terminal: it belongs to somebody else then.
 """
 
 import os
+import select
 import sys
 from contextlib import suppress
+from copy import deepcopy
 
 if sys.platform != "win32":
     import termios
@@ -32,10 +34,18 @@ if sys.platform != "win32":
         def take_keys(self) -> None:
             """Let keys arrive one by one and unseen, without waiting for Enter."""
             mode = termios.tcgetattr(self.descriptor)
-            mode[3] &= ~(termios.ECHO | termios.ICANON)
-            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-            # TCSANOW, for the others wait for an output that Ctrl-S may have stopped.
-            termios.tcsetattr(self.descriptor, termios.TCSANOW, mode)
+            wanted = deepcopy(mode)
+            wanted[3] &= ~(termios.ECHO | termios.ICANON)
+            wanted[6][termios.VMIN], wanted[6][termios.VTIME] = 1, 0
+            if wanted != mode:
+                # TCSANOW, for the others wait for an output that Ctrl-S may have stopped.
+                termios.tcsetattr(self.descriptor, termios.TCSANOW, wanted)
+
+        @property
+        def has_typed(self) -> bool:
+            """Whether something was typed for this process, or the input is at its end."""
+            # In this order: who had the terminal has read what was meant for him before.
+            return self.in_foreground and bool(select.select([self.descriptor], [], [], 0)[0])
 
         def forget_typed(self) -> None:
             """Drop what was typed before keys meant something."""

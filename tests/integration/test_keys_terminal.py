@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +21,23 @@ pytestmark = pytest.mark.slow  # whole processes, one after another
 
 TESTS = Path(__file__).parents[1]
 PROGRAM = TESTS / "support" / "steered_on_terminal.py"
+SHELL = TESTS / "support" / "job_shell.py"
+CTRL_Z = "\x1a"
 INTERRUPTED = 130
 TERMINATED = 143
 
 
 @contextmanager
-def steered(tmp_path: Path, manner: str = "", *flags: str) -> Iterator[Watched]:
+def steered(
+    tmp_path: Path, manner: str = "", *flags: str, in_shell: bool = False
+) -> Iterator[Watched]:
     """The program on a terminal, ready for keys."""
-    environment = {**clean_environment(tmp_path), "PYTHONPATH": str(TESTS)}
+    environment = clean_environment(tmp_path)
+    others = environment.get("PYTHONPATH", "").split(os.pathsep)
+    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, others)])
     words = [sys.executable, str(PROGRAM), str(tmp_path / "models"), manner, *flags]
+    if in_shell:
+        words = [sys.executable, str(SHELL), *words]
     with watched(words, folder=tmp_path, environment=environment) as terminal:
         assert terminal.takes_lines
         terminal.await_text("ready")
@@ -131,10 +138,25 @@ def test_after_a_stop_keys_are_taken_again(tmp_path: Path) -> None:
         terminal.await_lines(False)
         terminal.process.send_signal(signal.SIGSTOP)
         os.waitpid(terminal.process.pid, os.WUNTRACED)
-        mode = termios.tcgetattr(terminal.screen)
-        mode[3] |= termios.ECHO | termios.ICANON  # as a shell does for its prompt
-        termios.tcsetattr(terminal.screen, termios.TCSANOW, mode)
+        terminal.take_lines()
         terminal.process.send_signal(signal.SIGCONT)
+        terminal.await_lines(False)
+        terminal.type("p")
+        terminal.await_text("order: Pause")
+        terminal.type("q")
+        assert terminal.end() == INTERRUPTED
+        assert terminal.takes_lines
+
+
+def test_keys_are_taken_again_when_a_run_comes_back_from_the_background(tmp_path: Path) -> None:
+    with steered(tmp_path, in_shell=True) as terminal:
+        terminal.await_lines(False)
+        terminal.type(CTRL_Z)
+        terminal.await_text("stopped by SIGTSTP")
+        terminal.take_lines()
+        terminal.type("bg\n")
+        terminal.await_text("in the background")
+        terminal.type("fg\n")
         terminal.await_lines(False)
         terminal.type("p")
         terminal.await_text("order: Pause")

@@ -45,6 +45,12 @@ class Watched:
         """Type on the keyboard."""
         os.write(self.screen, text.encode())
 
+    def take_lines(self) -> None:
+        """Set the terminal as a shell does for its prompt."""
+        mode = termios.tcgetattr(self.screen)
+        mode[3] |= termios.ECHO | termios.ICANON
+        termios.tcsetattr(self.screen, termios.TCSANOW, mode)
+
     def await_text(self, text: str, *, after: int = 0) -> None:
         """Read until this was shown, behind the first `after` bytes."""
         deadline = time.monotonic() + LIMIT_S

@@ -68,14 +68,25 @@ def test_q_quits_and_orders_nothing() -> None:
 def test_the_question_says_how_many_downloads_would_go_and_runs_out() -> None:
     desk = Desk()
     desk.type("c")
-    assert desk.keys.asking
     assert desk.hints[-1].startswith("cancel 1 download that")
     desk.now += KEY_CONFIRM_S + 0.1
     desk.type("c")
     assert desk.control.orders == []
-    assert desk.keys.asking
-    desk.keys.drop_question()
-    assert (desk.keys.asking, desk.hints[-1]) == (False, KEYS)
+    assert desk.hints[-1].startswith("cancel 1 download that")
+
+
+def test_a_question_that_nobody_answers_is_taken_back_in_time() -> None:
+    desk = Desk()
+    desk.type("c")
+    desk.now += KEY_CONFIRM_S - 0.1
+    desk.keys.drop_old_question()
+    assert desk.hints[-1].startswith("cancel 1 download that")
+    desk.now += 0.2
+    desk.keys.drop_old_question()
+    assert desk.hints[-1] == KEYS
+    hints = len(desk.hints)
+    desk.keys.drop_old_question()
+    assert len(desk.hints) == hints
 
 
 def test_only_what_ran_when_the_question_was_asked_is_cancelled() -> None:
