@@ -5,7 +5,7 @@ is no request gets an answer that says so.
 """
 
 import os
-from typing import assert_never
+from typing import Final, assert_never
 
 import anyio
 from anyio.abc import SocketStream
@@ -21,6 +21,9 @@ from civsync.disk.root import Root
 from civsync.documents.job_messages import MessageError, read_request, write_answer
 from civsync.ports import Control
 
+_CONVERSATION_S: Final = 2 * JOB_IDLE_S
+"""How long one peer may speak: less than `civsync job` waits for its turn (JOB_ANSWER_S)."""
+
 
 class Desk:
     """Speaks for a run of `plan` below `root`, which began at `started`, in seconds since 1970."""
@@ -35,10 +38,11 @@ class Desk:
         self._files = {action.want.path: action.want.file for action in plan.fetches}
 
     async def converse(self, stream: SocketStream) -> None:
-        """Answer line by line. Raises what anyio raises for a peer that goes away."""
+        """Answer line by line, for a while. Raises what anyio raises for a peer that goes away."""
         lines = BufferedByteReceiveStream(stream)
-        while await self._exchange(lines, stream):
-            pass
+        with anyio.move_on_after(_CONVERSATION_S):
+            while await self._exchange(lines, stream):
+                pass
 
     async def _exchange(self, lines: BufferedByteReceiveStream, stream: SocketStream) -> bool:
         """Answer one line; tell whether another may follow."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -611,6 +612,20 @@ def test_peers_that_say_nothing_or_go_away_hold_nobody_up(project: Project, root
         assert job(project, "list").out.startswith(str(root.path))
         for peer in silent:
             peer.close()
+
+
+def test_peers_that_never_stop_speaking_are_left_in_time(project: Project, root: Root) -> None:
+    """Or as many as may speak at the same time would keep all others out."""
+    with steered(root, fake_control()):
+        (place,) = places()
+        deadline = time.monotonic() + 30
+        with speaking(place) as peer, peer.makefile("rb") as lines:
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() < deadline:
+                    peer.sendall(LIST)
+                    if not lines.readline():
+                        break
+            assert time.monotonic() < deadline, "nobody ends this conversation"
 
 
 def test_a_sync_that_dies_in_the_middle_of_an_order_is_told(project: Project, root: Root) -> None:
