@@ -19,6 +19,9 @@ from civsync.decide.retry import spell_seconds
 TRIP: Final = 6
 """Failures of a host in a row, over all files, after which it is no longer asked freely."""
 
+_REFUSALS: Final = 2
+"""Requests in a row for which a host wants a long rest, after which it is not asked any more."""
+
 _LOOK_AGAIN_S: Final = 0.5
 """How often those look again who wait for somebody else's request."""
 
@@ -40,6 +43,7 @@ class _Host:
     probing: bool = False
     moved: Callable[[], bool] = _nothing
     dead: WireError | None = None
+    refusals: int = 0
 
 
 class Circuit:
@@ -100,10 +104,16 @@ class Circuit:
         if now - known.open_since >= self._patience:
             known.dead = _dead(host, error, known.failures, now - known.open_since)
 
-    def condemn(self, host: str, error: WireError) -> None:
-        """Say that `host` will not serve in this run, which `error` tells."""
+    def refused(self, host: str, error: WireError) -> None:
+        """Say that `host` wants a longer rest than a run waits for, which `error` tells.
+
+        It counts as dead if that is so for several requests in a row: one may be refused for
+        a reason of its own.
+        """
         known = self._hosts.setdefault(host, _Host())
-        known.open_since, known.dead = 0.0, error
+        known.refusals += 1
+        if known.refusals >= _REFUSALS:
+            known.open_since, known.dead = 0.0, error
 
 
 def _dead(host: str, error: WireError, failures: int, seconds: float) -> HostDeadError:

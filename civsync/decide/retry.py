@@ -41,7 +41,7 @@ class Again:
 class GiveUp:
     """Do not try again in this run; `error` is what to raise.
 
-    If `shared`, no other request to the host is worth making either.
+    If `shared`, the host may mean every request to it.
     """
 
     error: CivsyncError
@@ -87,7 +87,7 @@ def decide(
     """
     asked = error.retry_after if isinstance(error, WireError) else None
     if asked is not None and asked > RETRY_AFTER_CAP_S:
-        return GiveUp(error=_with_time(error, asked), shared=_is_of_the_host(error))
+        return GiveUp(error=_with_time(error, asked), shared=True)
     if not error.retry or attempt >= attempts:
         return GiveUp(error=error)
     delay = max(backoff(attempt, jitter), asked or 0.0)

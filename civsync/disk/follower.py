@@ -23,7 +23,7 @@ class UnwrittenError(Exception):
     That is an OSError, if it is not a fault of ours.
     """
 
-    def __init__(self, end: int, reason: Exception) -> None:
+    def __init__(self, end: int, reason: BaseException) -> None:
         super().__init__(end, reason)
         self.end = end
         self.reason = reason
@@ -66,8 +66,8 @@ class Follower:
         self._catching_up = False
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
-        self._unwritten: Exception | None = None
+        self._error: BaseException | None = None
+        self._unwritten: BaseException | None = None
 
     def take(self, data: memoryview, at: int) -> bool:
         """Write bytes at `at` and hash them, if it is their turn; else do nothing: false.
@@ -220,12 +220,15 @@ class Follower:
                     if lent is not None:
                         self._lent.popleft()
                     self._changed.notify_all()
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            reason = _meaning(error)
             with self._changed:
-                if self._lent:
-                    self._unwritten = _meaning(error)
-                else:
-                    self._error = _meaning(error)
+                unwritten = bool(self._lent) and not self._lent[0].written
+                if unwritten:
+                    self._unwritten = reason
+                if not unwritten or not isinstance(error, OSError):
+                    # Nobody knows how far the hashes are.
+                    self._error = reason
                 self._lent.clear()
                 self._changed.notify_all()
         finally:
@@ -260,7 +263,7 @@ class Follower:
         self._reached = self._hasher.size
 
 
-def _meaning(error: Exception) -> Exception:
+def _meaning(error: BaseException) -> BaseException:
     """Return the OSError that a lack of memory is, for those who know what to do with one."""
     if isinstance(error, MemoryError):
         return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))

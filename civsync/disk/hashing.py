@@ -23,7 +23,7 @@ class Aside:
 
     def __init__(self) -> None:
         self._orders: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._done: SimpleQueue[Exception | None] = SimpleQueue()
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="sha256", daemon=True)
         self._thread.start()
 
@@ -45,7 +45,7 @@ class Aside:
         while (work := self._orders.get()) is not None:
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - for whoever waits
+            except BaseException as error:  # noqa: BLE001 - for whoever waits
                 self._done.put(error)
             else:
                 self._done.put(None)

@@ -2,7 +2,7 @@
 
 Bytes may come in any order; a journal at the end of the file then tells a later run which
 of them are there. No byte beyond the locked size is taken. A part whose write or flush
-failed for another reason than space is not kept: nobody knows what the medium holds.
+failed for another reason than space or memory is not kept: nobody knows what the medium holds.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class HeldPart:
         try:
             return self._follower.digests()
         except OSError as error:
-            self.spoiled = True
+            self.spoiled |= error.errno != errno.ENOMEM
             raise translate(error, "read", self._shown) from error
 
     def head(self, size: int) -> bytes:
@@ -238,7 +238,7 @@ class HeldPart:
     def _write_failed(self, error: OSError) -> DiskError | SafetyError:
         need = self.size - self._done.total
         fault = translate(error, "write", self._shown, need=need, have=_free(self._open()))
-        self.spoiled |= fault.code is not Code.NO_SPACE
+        self.spoiled |= fault.code is not Code.NO_SPACE and error.errno != errno.ENOMEM
         return fault
 
     def _prepare(self, fd: int, at: int) -> None:

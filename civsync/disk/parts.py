@@ -254,19 +254,21 @@ class DiskParts:
             with contextlib.suppress(OSError, CivsyncError):
                 self._folder().unlink(part.name)
             return
-        # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
-        with contextlib.suppress(OSError, CivsyncError):
-            folder = self._folder()
-            name = part_name(part.sha256)
-            other = held_under(folder, name) or 0
-            part.park()
-            if os.name == "nt":
-                part.close()
-            if part.spoiled or not part.done.spans or other > part.done.total:
-                folder.unlink(part.name)
-            else:
-                folder.rename(part.name, folder, name)
-        part.close()
+        try:
+            # Whatever fails here leaves a claim of a dead owner, which the next run takes over.
+            with contextlib.suppress(OSError, CivsyncError):
+                folder = self._folder()
+                name = part_name(part.sha256)
+                other = held_under(folder, name) or 0
+                part.park()
+                if os.name == "nt":
+                    part.close()
+                if part.spoiled or not part.done.spans or other > part.done.total:
+                    folder.unlink(part.name)
+                else:
+                    folder.rename(part.name, folder, name)
+        finally:
+            part.close()
 
     def _drop_others(self, sha256: str) -> None:
         """Delete what dead processes received of a content whose whole part was taken away.

@@ -131,8 +131,8 @@ class Downloads:
             conducted.start_soon(self.lines.conduct)
             async with anyio.create_task_group() as group:
 
-                async def until_stopped(work: Callable[[], Awaitable[None]]) -> None:
-                    await work()
+                async def worker() -> None:
+                    await self._work(lanes)
                     if self.fail_fast and self.work.must_stop():
                         # Otherwise what is under way ends in order: its addresses are paid for.
                         group.cancel_scope.cancel()
@@ -140,8 +140,8 @@ class Downloads:
                 # To stop at the first failure, what is done must be known before more begins.
                 workers = self.jobs + (0 if self.fail_fast else _FINISHERS)
                 for _ in range(min(workers, len(self._items))):
-                    group.start_soon(until_stopped, lambda: self._work(lanes))
-                group.start_soon(until_stopped, self._drop_given_up)
+                    group.start_soon(worker)
+                group.start_soon(self._drop_given_up)
             conducted.cancel_scope.cancel()
 
     @property

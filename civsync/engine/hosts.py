@@ -91,6 +91,6 @@ class Hosts:
                     self._report(Paused(host=host, seconds=delay, error=error))
             case GiveUp(error=WireError() as final, shared=True):
                 with self._mutex:
-                    self._circuit.condemn(host, final)
+                    self._circuit.refused(host, final)
             case Again() | GiveUp():
                 pass

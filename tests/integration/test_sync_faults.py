@@ -175,6 +175,34 @@ def test_a_route_that_wants_a_long_rest_is_not_asked_for_every_file(
     assert 1 <= shop.served.count(path_prefix=DOWNLOADS) <= 8
 
 
+@pytest.mark.fault("4.1/retry-after", "huge")
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_storage_that_wants_a_long_rest_is_not_asked_for_every_file(
+    shop: Shop, status: int
+) -> None:
+    shop.locked(*shop.offer(*[KIB] * 40))
+    rest = Answer(status, (*HTML, LATER), b"<html>No</html>")
+    shop.served.faults.add(Fault(does=rest, origin="storage", times=None))
+    ended = shop.sync("--jobs", "4")
+    assert (ended.status, len(ended.failed)) == (75, 40)
+    assert {"again in 60 min" in error["hint"] for error in ended.failed.values()} == {True}
+    assert 1 <= sum(each.origin == "storage" for each in shop.served.requests) <= 8
+
+
+@pytest.mark.fault("4.1/retry-after", "503", "huge")
+def test_a_rest_that_is_asked_for_one_file_is_not_for_all(shop: Shop) -> None:
+    """Why a file is not found is asked of another route, which may have trouble of its own."""
+    models = shop.offer(KIB, *[SIZE] * 8)
+    shop.locked(*models)
+    spoil_route(shop, models[0], Answer(404, JSON, b'{"error": "File not found"}'))
+    rest = Answer(503, (*HTML, LATER), b"<html>No</html>")
+    shop.served.faults.add(
+        Fault(does=rest, origin="api", path="/api/v1/model-versions/", times=None)
+    )
+    ended = shop.sync("--jobs", "1")
+    assert (len(ended.failed), ended.done) == (1, {"fetched": 8})
+
+
 @pytest.mark.fault("4.1/retry-after", "429", "503", "seconds", "date")
 def test_pauses_that_servers_ask_for_are_kept_and_the_run_heals(shop: Shop) -> None:
     one, two, three = models = shop.offer(SIZE, SIZE, SIZE)

@@ -77,9 +77,15 @@ def test_a_host_from_which_nothing_came_for_long_is_dead_for_everybody() -> None
     assert isinstance(decide(errors[0], 1, 0.0), GiveUp)
 
 
-def test_a_host_that_was_given_up_is_asked_by_nobody() -> None:
+def test_a_host_that_wants_a_long_rest_twice_is_asked_by_nobody() -> None:
     circuit = Circuit()
-    circuit.condemn(HOST, WireError(Code.RATE_LIMITED, "in an hour", retry_after=3600.0))
+    later = WireError(Code.RATE_LIMITED, "in an hour", retry_after=3600.0)
+    for _ in range(3):
+        circuit.refused(HOST, later)
+        assert circuit.wait(HOST) == 0.0
+        circuit.succeeded(HOST)
+    circuit.refused(HOST, later)
+    circuit.refused(HOST, later)
     with pytest.raises(HostDeadError) as caught:
         circuit.wait(HOST)
     assert caught.value.retry_after == 3600

@@ -17,6 +17,7 @@ from civsync.core.codes import Code
 from civsync.core.errors import DiskError
 from civsync.core.limits import KIB, MIB, PART_DAYS
 from civsync.core.ranges import Ranges
+from civsync.disk.hashing import Hasher
 from civsync.disk.journal import Journal, write_some_at
 from civsync.disk.machine import this_boot, this_host
 from civsync.disk.part import HeldPart
@@ -467,6 +468,33 @@ def test_a_failed_write_of_the_thread_spoils_the_part(held: tuple[HeldPart, int]
     assert part.spoiled
     with pytest.raises(DiskError):
         part.write(DATA[KIB:MIB], KIB)
+
+
+@needs_proc
+@pytest.mark.parametrize("failure", [MemoryError, ZeroDivisionError])
+@pytest.mark.parametrize("start", [0, MIB], ids=["in order", "scattered"])
+def test_what_was_received_stays_although_it_could_not_be_hashed(
+    root: Root, start: int, failure: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    def receive() -> None:
+        with DiskParts(root).claim(SHA256, SIZE) as part:
+            part.write(DATA[start : start + MIB], start)
+            part.write(DATA[MIB - start :][:MIB], MIB - start)
+            part.digests()
+
+    with monkeypatch.context() as short:
+        for way in ("update", "update_beside"):
+            short.setattr(Hasher, way, fail)
+        with pytest.raises((DiskError, failure)):
+            receive()
+    opened = [each for each in Path("/proc/self/fd").iterdir() if SHA256 in str(each.resolve())]
+    assert opened == []
+    # In order nothing counts as written before it is hashed.
+    assert held_by_the_next(root).total == (SIZE if start else 0)
+    finish(root)
 
 
 def test_a_descriptor_whose_close_fails_is_let_go_of_all_the_same(

@@ -375,6 +375,21 @@ def test_what_is_cancelled_while_it_waits_is_never_asked_for() -> None:
     assert steering.parts == {}
 
 
+def test_what_runs_goes_on_when_what_waits_is_cancelled_even_to_fail_fast() -> None:
+    steering = Steering()
+    steering.hold(A)
+
+    async def orders(control: Control) -> None:
+        await until(lambda: steering.stands(A))
+        assert control.obey(Cancel(paths=only(C))) == 1
+        await until(lambda: stages(control)[C] is Stage.CANCELLED)
+        steering.go_on(A)
+
+    outcome = steering.run(orders, Manner(jobs=1, fail_fast=True))
+    assert outcome.done == {"fetched": 1}
+    assert codes_of(outcome) == {C: Code.CANCELLED}
+
+
 @pytest.mark.parametrize("running", [True, False], ids=["was running", "was waiting"])
 def test_what_is_paused_can_be_cancelled(running: bool) -> None:
     steering = Steering((A, B))
