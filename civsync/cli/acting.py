@@ -22,6 +22,7 @@ from civsync.cli.output import show
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.settings import find_api_url, state_dir
 from civsync.cli.shelves import shelves_of
+from civsync.cli.stopping import stop, stop_signals, tend
 from civsync.cli.turns import in_turn_async
 from civsync.cli.wiring import (
     Disk,
@@ -99,7 +100,7 @@ async def _act(context: Context, orders: Orders) -> Outcome:
             " could be taken for a new root the next time"
         )
     with choose_display(context.output, stream=True) as display:
-        context.before_exit.append(display.abandon)
+        tend(context, display)
 
         def tell(text: str) -> None:
             display(Noted(code="waiting", message=text))
@@ -214,7 +215,8 @@ async def transfer(
     if context.limit is not None:
         manner = replace(manner, limit_rate=context.limit.rate)
     api_url = find_api_url(context.settings)
-    credentials = find_credentials(api_url) if world.plan.fetches else None
+    # A command that asks somebody for the key may take its time, and signals are heard meanwhile.
+    credentials = await run_sync(find_credentials, api_url) if world.plan.fetches else None
     token = credentials.token if credentials else None
     pull = Pull(
         connections=manner.connections,
@@ -244,16 +246,23 @@ async def transfer(
 
 
 async def until_signal(context: Context, work: Callable[[], Awaitable[T]]) -> T | Interrupted:
-    """Run `work`; the first signal cancels it cleanly, the second ends the process."""
+    """Run `work`; the first signal cancels it cleanly, the second ends the process.
+
+    One that stops the process, as Ctrl-Z does, still does.
+    """
     result: T | None = None
     failure: CivsyncError | None = None
     stopped_by: int | None = None
 
     async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
         nonlocal stopped_by
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        ends = (signal.SIGINT, signal.SIGTERM)
+        with anyio.open_signal_receiver(*ends, *stop_signals()) as signals:
             task_status.started()
             async for number in signals:
+                if number not in ends:
+                    stop(context)
+                    continue
                 if stopped_by is not None:
                     # Every state on disk is one that a next run goes on from.
                     for restore in context.before_exit:

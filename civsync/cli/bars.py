@@ -106,10 +106,10 @@ class LiveBars:
             self._progress.headline = Text(text, style="dim" if self._output.colored else "")
             self._progress.refresh()
 
-    def abandon(self) -> None:
-        """Give the terminal its cursor back: the process ends at once."""
-        if self._progress is not None:
-            self._progress.console.show_cursor()
+    def show_cursor(self, *, shown: bool) -> None:
+        """Give the terminal its cursor back, or take it again while this draws."""
+        if self._progress is not None and (shown or self._progress.live.is_started):
+            self._progress.console.show_cursor(shown)
 
     def _draw(self, progress: Progress, event: Event) -> None:
         match event:

@@ -52,7 +52,9 @@ class Context:
         self.limit: Limit | None = None
         """The speed as it was when the downloads of a root ended; it holds for the next root."""
         self.before_exit: list[Callable[[], None]] = []
-        """What to put right before the process ends without unwinding."""
+        """What to put right before the process stops, or ends without unwinding."""
+        self.after_stop: list[Callable[[], None]] = []
+        """What to do again when a stopped process goes on in the foreground."""
 
     def take(self, values: dict[str, Any]) -> None:
         """Work in the flags of one level (the group's, then the command's)."""

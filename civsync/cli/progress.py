@@ -60,8 +60,8 @@ class Display(Protocol):
         """Show what the keys do just now, where keys and a live display are; "" for nothing."""
         ...
 
-    def abandon(self) -> None:
-        """Leave the terminal usable: the process ends at once."""
+    def show_cursor(self, *, shown: bool) -> None:
+        """Show the cursor, for who has the terminal next, or hide it again to draw on."""
         ...
 
     def __enter__(self) -> Self:
@@ -98,8 +98,8 @@ class _Plain:
     def hint(self, text: str) -> None:
         """There is no place that could be redrawn."""
 
-    def abandon(self) -> None:
-        """Nothing was done to the terminal."""
+    def show_cursor(self, *, shown: bool) -> None:
+        """It was never hidden."""
 
     def __exit__(
         self,

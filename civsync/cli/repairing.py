@@ -12,6 +12,7 @@ from civsync.cli.acting import Interrupted, Orders, transfer, until_signal
 from civsync.cli.options import Context
 from civsync.cli.progress import Display, choose_display
 from civsync.cli.shelves import shelves_of
+from civsync.cli.stopping import tend
 from civsync.cli.verifying import Finding, Repaired, find_faults, tell
 from civsync.core.codes import Code
 from civsync.core.disk import Receipt, Regular
@@ -62,7 +63,7 @@ async def _repair(context: Context, orders: Orders, *, full: bool) -> Mended:
         choose_display(context.output) as display,
         hold_root(disk.root, command="civsync verify --repair"),
     ):
-        context.before_exit.append(display.abandon)
+        tend(context, display)
         stop = threading.Event()
         try:
             world = await run_sync(

@@ -1,6 +1,7 @@
 """`civsync job` and the keys against a sync that really runs: what they promise is what happens."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ else:
 
 pytestmark = pytest.mark.slow  # whole processes, one after another
 
+JOB_SHELL = Path(__file__).parents[1] / "support" / "job_shell.py"
 SIZE = 3_000_000
 LOOKS = 150
 """How often a test asks how far a sync is; each takes a process, so a good while."""
@@ -427,6 +429,46 @@ def test_a_sync_with_nothing_to_download_names_no_keys(shop: Shop) -> None:
         assert terminal.end() == 0
         assert "p pause" not in terminal.text
         assert terminal.takes_lines
+
+
+def test_a_sync_stopped_by_ctrl_z_leaves_the_terminal_as_it_was_and_goes_on(shop: Shop) -> None:
+    shop.locked(*shop.offer(SIZE))
+    slow(shop)
+    project = shop.project
+    words = [sys.executable, str(JOB_SHELL), *command("sync")]
+    with watched(words, folder=project.folder, environment=project.environment) as terminal:
+        terminal.await_text("p pause, r resume, c cancel, q quit")
+        terminal.await_lines(False)
+        terminal.type("\x1a")
+        terminal.await_text("stopped by SIGTSTP")
+        assert terminal.takes_lines
+        assert not terminal.hides_cursor()
+        shop.served.faults.clear()
+        terminal.type("fg\n")
+        assert terminal.end() == 0
+        assert terminal.takes_lines
+        assert not terminal.hides_cursor()
+    assert len(shop.tree) == 1
+    shop.nothing_wrong_under_a_name()
+
+
+def test_ctrl_z_stops_a_sync_while_somebody_is_asked_for_the_key(shop: Shop) -> None:
+    shop.locked(*shop.offer(KIB))
+    shop.registry.tokens.add("secret-token")
+    project = shop.project
+    asking, answer = project.folder / "ask.sh", project.folder / "answer"
+    asking.write_text(f"echo whose key >&2; cat {answer}\n")
+    os.mkfifo(answer)
+    environment = {**project.environment, "CIVSYNC_TOKEN_COMMAND": f"sh {asking}"}
+    words = [sys.executable, str(JOB_SHELL), *command("sync")]
+    with watched(words, folder=project.folder, environment=environment) as terminal:
+        terminal.await_text("whose key")
+        terminal.type("\x1a")
+        terminal.await_text("stopped by SIGTSTP")
+        terminal.type("fg\n")
+        answer.write_text("secret-token\n")
+        assert terminal.end() == 0
+    assert len(shop.tree) == 1
 
 
 def test_a_sync_that_outlives_its_terminal_does_all_its_work_and_ends_well(shop: Shop) -> None:

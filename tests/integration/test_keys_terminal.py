@@ -148,6 +148,61 @@ def test_after_a_stop_keys_are_taken_again(tmp_path: Path) -> None:
         assert terminal.takes_lines
 
 
+def test_ctrl_z_gives_the_terminal_back_and_whoever_lets_the_run_go_on_lends_it_again(
+    tmp_path: Path,
+) -> None:
+    with steered(tmp_path, in_shell=True) as terminal:
+        terminal.await_lines(False)
+        assert terminal.hides_cursor()
+        terminal.type(CTRL_Z)
+        terminal.await_text("stopped by SIGTSTP")
+        assert terminal.takes_lines
+        assert not terminal.hides_cursor()
+        shown = len(terminal.seen)
+        terminal.type("fg\n")
+        terminal.await_lines(False)
+        terminal.await_text("\x1b[?25l", after=shown)
+        terminal.type("p")
+        terminal.await_text("order: Pause")
+        terminal.type(CTRL_Z)
+        terminal.await_text("stopped by SIGTSTP", after=shown)
+        terminal.type("fg\n")
+        terminal.await_lines(False)
+        terminal.type("\x03")
+        assert terminal.end() == INTERRUPTED
+        assert terminal.takes_lines
+        assert not terminal.hides_cursor()
+
+
+def test_a_run_in_the_background_leaves_the_cursor_to_the_shell(tmp_path: Path) -> None:
+    with steered(tmp_path, in_shell=True) as terminal:
+        terminal.await_lines(False)
+        terminal.type(CTRL_Z)
+        terminal.await_text("stopped by SIGTSTP")
+        terminal.type("bg\n")
+        terminal.await_text("in the background")
+        terminal.await_text(KEYS, after=len(terminal.seen))
+        assert terminal.takes_lines
+        assert not terminal.hides_cursor()
+        terminal.type("fg\n")
+        terminal.await_lines(False)
+        terminal.type("q")
+        assert terminal.end() == INTERRUPTED
+
+
+def test_where_no_shell_could_let_the_run_go_on_ctrl_z_stops_nothing(tmp_path: Path) -> None:
+    with steered(tmp_path) as terminal:
+        terminal.await_lines(False)
+        terminal.type(CTRL_Z)
+        terminal.await_text("\x1b[?25h")
+        terminal.await_text("\x1b[?25l", after=terminal.seen.index(b"\x1b[?25h"))
+        terminal.await_lines(False)
+        terminal.type("p")
+        terminal.await_text("order: Pause")
+        terminal.type("q")
+        assert terminal.end() == INTERRUPTED
+
+
 def test_keys_are_taken_again_when_a_run_comes_back_from_the_background(tmp_path: Path) -> None:
     with steered(tmp_path, in_shell=True) as terminal:
         terminal.await_lines(False)

@@ -27,13 +27,13 @@ def run(words: list[str]) -> int:
         os.tcsetpgrp(0, os.getpgrp())
         say(f"stopped by {signal.Signals(os.WSTOPSIG(status)).name}")
         if sys.stdin.readline() == "bg\n":
-            os.kill(child, signal.SIGCONT)
+            os.killpg(child, signal.SIGCONT)
             say("in the background")
             sys.stdin.readline()
             os.tcsetpgrp(0, child)
         else:
             os.tcsetpgrp(0, child)
-            os.kill(child, signal.SIGCONT)
+            os.killpg(child, signal.SIGCONT)
 
 
 def say(text: str) -> None:

@@ -16,6 +16,7 @@ from civsync.cli.acting import Interrupted, until_signal
 from civsync.cli.controls import open_controls
 from civsync.cli.output import OutputChoice
 from civsync.cli.progress import choose_display
+from civsync.cli.stopping import tend
 from civsync.core.codes import Code
 from civsync.core.control import Order
 from civsync.core.errors import DiskError
@@ -63,6 +64,7 @@ def run() -> int:
 
     async def work() -> Outcome:
         with choose_display(context.output) as display:
+            tend(context, display)
             async with open_controls(context, display, root, control, plan_of()):
                 say("ready")
                 with anyio.CancelScope(shield=manner == "stubborn"):

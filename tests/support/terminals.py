@@ -36,6 +36,10 @@ class Watched:
         flags = termios.tcgetattr(self.screen)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
+    def hides_cursor(self) -> bool:
+        """Whether the cursor was hidden last, and not shown."""
+        return self.text.rfind("\x1b[?25l") > self.text.rfind("\x1b[?25h")
+
     @property
     def has_signals(self) -> bool:
         """Whether Ctrl-C is a signal."""
