@@ -153,6 +153,10 @@ class Reconciler(RuleBasedStateMachine):
         """Return something that changes when anything is written."""
         return self.world.disk.writes
 
+    def bury(self) -> None:
+        """A process that was killed holds nothing any more."""
+        self.world.disk.claimed.clear()
+
     # --- what people and upstream do ---------------------------------------------------
 
     @initialize(many=st.integers(0, len(PATHS)))
@@ -334,6 +338,8 @@ class Reconciler(RuleBasedStateMachine):
         """Do what the command does; None if it did not come to its end."""
         owned = self.receipt().owned.keys()
         outcome = self.run_alone(trouble, allowed, jobs)
+        if isinstance(trouble, Doom) and trouble.killed:
+            self.bury()
         self.take_back(owned)
         return outcome
 
@@ -433,6 +439,9 @@ class OnDisk(Reconciler):
     def rename(self, source: str, target: str) -> None:
         (self.root.path / target).parent.mkdir(parents=True, exist_ok=True)
         (self.root.path / source).rename(self.root.path / target)
+
+    def bury(self) -> None:
+        """Nothing: on a disk what somebody else holds keeps nobody from beginning anew."""
 
     def traces(self) -> object:
         return {

@@ -69,7 +69,7 @@ class MemoryDisk:
     free: int = 1 << 40
     writes: int = 0
     """Changes so far, of any kind; a run that changes nothing leaves it as it is."""
-    _claimed: set[str] = field(default_factory=set)
+    claimed: set[str] = field(default_factory=set)
 
     def put(self, path: str, data: bytes) -> Stamp:
         """Write a file as a stranger would."""
@@ -273,14 +273,14 @@ class MemoryParts:
     @contextmanager
     def claim(self, sha256: str, size: int) -> Iterator[MemoryPart]:
         _require_sha256(sha256)
-        if sha256 in self.disk._claimed:
+        if sha256 in self.disk.claimed:
             raise DiskError(Code.ROOT_BUSY, "somebody holds this part")
-        self.disk._claimed.add(sha256)
+        self.disk.claimed.add(sha256)
         part = MemoryPart(self.disk, sha256, size)
         try:
             yield part
         finally:
-            self.disk._claimed.discard(sha256)
+            self.disk.claimed.discard(sha256)
             if not part.gone:
                 part.park()
 
