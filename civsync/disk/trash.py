@@ -59,7 +59,9 @@ class Trash:
             except OSError:
                 drop_note(bin_, kept)
                 raise
-            if expected is not None and stamp_of(bin_.stat(kept)) != expected:
+            status = bin_.find(kept)
+            # What is gone again became another file of this run, by its content.
+            if expected is not None and status is not None and stamp_of(status) != expected:
                 if put_back(bin_, kept, folder, name):
                     drop_note(bin_, kept)
                 return None
@@ -81,8 +83,10 @@ class Trash:
             except OSError:
                 drop_note(bin_, kept)
                 raise
-            if stamp_of(bin_.stat(kept)) != expected:
-                bin_.unlink(kept)
+            # What is gone again became another file of this run, by its content.
+            if stamp_of(bin_.find(kept) or folder.stat(name)) != expected:
+                with contextlib.suppress(FileNotFoundError):
+                    bin_.unlink(kept)
                 drop_note(bin_, kept)
                 return None
             bin_.sync()

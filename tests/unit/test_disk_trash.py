@@ -12,11 +12,14 @@ from civsync.core.disk import Regular, Trashed
 from civsync.core.errors import CivsyncError
 from civsync.core.limits import TRASH_DAYS, TRASH_NOTE_BYTES
 from civsync.core.names import parse_path
+from civsync.disk.folder import Folder
 from civsync.disk.parts import DiskParts
 from civsync.disk.root import Root
+from civsync.disk.stamps import stamp_of
 from civsync.disk.store import DiskStore
 from civsync.disk.trash_can import DiskTrashCan
 from civsync.disk.trash_names import TrashName, note_of, noted_by, parse_name
+from civsync.ports import Publication
 from support.disk_worlds import make_root
 
 A = parse_path("loras/a.safetensors")
@@ -194,6 +197,41 @@ def test_without_a_note_that_fits_a_file_is_listed_and_nobody_says_where_it_lay(
     (found,) = DiskTrashCan(root).entries()
     assert (found.id, found.sha256, found.size) == (trashed.id, SHA256, len(DATA))
     assert (found.path, found.reason) == (None, "")
+
+
+@pytest.mark.parametrize("call", ["link", "rename"])
+def test_what_is_made_use_of_at_once_was_in_trash_all_the_same(
+    root: Root, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file of the same run may be in want of just these bytes."""
+    parts, store = DiskParts(root), DiskStore(root)
+    (root.path / A).parent.mkdir()
+    (root.path / A).write_bytes(DATA)
+    old = store.survey([A])[A]
+    assert isinstance(old, Regular)
+    new = b"better bytes"
+    wanted = hashlib.sha256(new).hexdigest()
+    real = getattr(Folder, call)
+    made: list[str] = []
+
+    def and_use(folder: Folder, name: str, target: Folder, new: str) -> None:
+        real(folder, name, target, new)
+        if new.endswith(".retired"):
+            made.append(parts.salvage(SHA256, len(DATA), ()))
+
+    monkeypatch.setattr(Folder, call, and_use)
+    with parts.claim(wanted, len(new)) as part:
+        part.write(new, 0)
+        if call == "link":
+            published = Publication(part=part, path=A, replacing=old.stamp, old_sha256=SHA256)
+            (stamp,) = store.publish([published])
+            assert stamp == stamp_of((root.path / A).stat())
+        else:
+            store.retire(A, expected=old.stamp, sha256=SHA256)
+    assert made == ["restored"]
+    with parts.claim(SHA256, len(DATA)) as part:
+        assert part.digests().sha256 == SHA256
+    assert (root.path / A).exists() == (call == "link")
 
 
 def test_a_note_in_the_tree_that_is_the_users_stays(root: Root) -> None:
