@@ -208,7 +208,7 @@ ABOUT: Final[Mapping[Code, About]] = MappingProxyType(
         ),
         Code.NO_JOB: _user(
             "See with `civsync job list` what is running; `civsync sync` starts a sync.",
-            "An order was for a sync that is not running, has ended meanwhile, does not answer,"
+            "An order was for a sync that is not downloading, has ended meanwhile, does not answer,"
             " or cannot be spoken to on this system.",
             ExitCode.REFUSED,
         ),

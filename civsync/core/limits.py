@@ -251,4 +251,4 @@ KEY_CONFIRM_S: Final = 5.0
 """How long a second `c` confirms the first."""
 
 BACKGROUND_LOOK_S: Final = 0.5
-"""How often a sync in the background looks whether the terminal is its own again."""
+"""How often a sync looks whether the terminal is its own, and keys are to be taken from it."""

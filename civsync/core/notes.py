@@ -90,7 +90,7 @@ STATUSES: Final[Mapping[ExitCode, str]] = MappingProxyType(
         ExitCode.GONE: "a locked file is not served any more",
         ExitCode.REFUSED: (
             "refused by a safety rule: a foreign or modified file in the way, a prune guard, an"
-            " unsafe path, no space; or an order for a sync that is not running"
+            " unsafe path, no space; or an order for a sync that is not downloading"
         ),
         ExitCode.USAGE: "the command line is wrong",
         ExitCode.INVALID: "the manifest, the lock or the configuration is invalid",

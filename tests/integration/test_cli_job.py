@@ -299,13 +299,20 @@ def test_a_cancelled_download_drops_its_part_and_the_next_sync_offers_it_again(s
     shop.nothing_wrong_under_a_name()
 
 
-def test_what_waits_or_is_paused_can_be_cancelled_too(shop: Shop) -> None:
+@contextmanager
+def one_of_each(shop: Shop) -> Iterator[Running]:
+    """Of three slow downloads let m0 be paused with some bytes, m1 run, and m2 wait."""
     shop.locked(*shop.offer(SIZE, SIZE, SIZE))
     slow(shop)
     with syncing(shop, "--jobs", "1") as running:
         running.await_receiving()
         running.job("pause", "m0.safetensors")
-        running.await_stages(m0="paused", m1="running")
+        running.await_stages(m0="paused", m1="running", m2="waiting")
+        yield running
+
+
+def test_what_waits_or_is_paused_can_be_cancelled_too(shop: Shop) -> None:
+    with one_of_each(shop) as running:
         running.job("cancel", "all")
         assert running.end() == 4
         codes = [each["error"]["code"] for each in running.last["failed"]]
@@ -314,12 +321,7 @@ def test_what_waits_or_is_paused_can_be_cancelled_too(shop: Shop) -> None:
 
 
 def test_what_is_paused_is_dropped_at_once_although_all_places_are_taken(shop: Shop) -> None:
-    shop.locked(*shop.offer(SIZE, SIZE, SIZE))
-    slow(shop)
-    with syncing(shop, "--jobs", "1") as running:
-        running.await_receiving()
-        running.job("pause", "m0.safetensors")
-        running.await_stages(m0="paused", m1="running")
+    with one_of_each(shop) as running:
         assert len(shop.parts()) == 2
         running.job("cancel", "m0.safetensors")
         running.await_stages(m0="cancelled", m1="running", m2="waiting")
